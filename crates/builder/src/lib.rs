@@ -1,0 +1,1 @@
+//! Checks out a commit, builds its workspace and its container image.

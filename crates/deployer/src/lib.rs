@@ -1,0 +1,1 @@
+//! Rolls releases out to environments and back.

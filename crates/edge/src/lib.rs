@@ -1,0 +1,1 @@
+//! The weighted HTTP proxy of the docker target.

@@ -1,0 +1,1 @@
+//! Containers: run a step, stream its output, build an image.

@@ -1,0 +1,1 @@
+//! Faces teams: gRPC, webhooks, the inbox of commits; plans runs and takes approvals.

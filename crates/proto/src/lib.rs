@@ -1,0 +1,1 @@
+//! Generated gRPC and event types, and their conversions to and from domain.

@@ -1,0 +1,1 @@
+//! Publishes candidates and promotes releases between registries.

@@ -1,0 +1,1 @@
+//! What every service's main needs: configuration, telemetry, authentication, health, shutdown.

@@ -1,0 +1,1 @@
+//! The slipway command: the CLI, and all services in one process.

@@ -1,0 +1,1 @@
+//! Test tools: real NATS servers, registries, repositories and engines for tests.

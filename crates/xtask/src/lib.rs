@@ -1,0 +1,1 @@
+//! Repository chores: demo, test, verify, bench, code generation.
