@@ -1,1 +1,15 @@
-//! Repository chores: demo, test, verify, bench, code generation.
+//! Repository chores: setup, test, verify, code generation.
+
+pub mod codegen;
+
+use std::path::PathBuf;
+
+/// The root of the checkout that this program was built from.
+pub fn repository_root() -> PathBuf {
+    let crate_directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    crate_directory
+        .ancestors()
+        .nth(2)
+        .expect("this crate lies two directories below the repository's root")
+        .to_owned()
+}
