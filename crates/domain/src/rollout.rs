@@ -1,0 +1,210 @@
+//! The rollouts of one service in one environment: what runs there, what ran before, what is under way.
+//!
+//! Rollouts happen in commit order: nothing overtakes, and nothing that was overtaken comes back by itself.
+
+use jiff::Timestamp;
+
+use crate::ids::{Digest, RunId};
+
+/// One event of an environment's service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A deployer began to bring a version in.
+    Started {
+        /// What is brought in.
+        placement: Placement,
+    },
+    /// The rollout ended.
+    Ended {
+        /// The run whose rollout it was.
+        run: RunId,
+        /// How.
+        end: End,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The version has 100 % of the traffic.
+    Completed {
+        /// Where the service answers.
+        address: String,
+    },
+    /// The version was taken out again; what ran before still runs.
+    RolledBack {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A version of the service in the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The run that brings it.
+    pub run: RunId,
+    /// The run that built it: its service file is the configuration that travels with the image.
+    pub origin: RunId,
+    /// Commit order of the run that brings it.
+    pub order: u64,
+    /// The version.
+    pub version: String,
+    /// `host/name` in the registry that the environment is fed from.
+    pub repository: String,
+    /// Digest of the image.
+    pub digest: Digest,
+    /// Brought back by a rollback, not brought in anew.
+    pub is_rollback: bool,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+/// The state of one service in one environment, folded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rollouts {
+    /// Completed placements that a rollback can go back to, the current one last.
+    pub line: Vec<Placed>,
+    /// Every completed placement in the order of time, rollbacks included.
+    pub history: Vec<Placed>,
+    /// The rollout under way.
+    pub active: Option<Placement>,
+    /// The newest rollout that was taken back, with the reason.
+    pub last_rolled_back: Option<(Placement, String)>,
+    /// Highest commit order that was brought in completely.
+    pub highest_order: u64,
+    /// Sequence of the last event; what the next append expects.
+    pub last_sequence: u64,
+}
+
+/// A completed placement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// What was brought in.
+    pub placement: Placement,
+    /// Where it answers.
+    pub address: String,
+    /// When the rollout was complete.
+    pub at: Timestamp,
+}
+
+impl Rollouts {
+    /// Folds events, given with their sequence on the bus.
+    pub fn fold(events: impl IntoIterator<Item = (u64, Event)>) -> Self {
+        events.into_iter().fold(Self::default(), |state, (sequence, event)| state.apply(sequence, event))
+    }
+
+    /// Applies an event; an old one, or the end of a rollout that is not under way, changes nothing.
+    #[must_use]
+    pub fn apply(mut self, sequence: u64, event: Event) -> Self {
+        if sequence <= self.last_sequence {
+            return self;
+        }
+        self.last_sequence = sequence;
+        match event {
+            Event::Started { placement } => {
+                if self.active.as_ref().is_none_or(|active| active.run == placement.run) {
+                    self.active = Some(placement);
+                }
+            }
+            Event::Ended { run, end, at } => {
+                let Some(placement) = self.active.take_if(|active| active.run == run) else { return self };
+                match end {
+                    End::Completed { address } => self.complete(Placed { placement, address, at }),
+                    End::RolledBack { reason } => self.last_rolled_back = Some((placement, reason)),
+                }
+            }
+        }
+        self
+    }
+
+    fn complete(&mut self, placed: Placed) {
+        if placed.placement.is_rollback {
+            let back_to = |p: &Placed| p.placement.digest == placed.placement.digest;
+            if let Some(index) = self.line.iter().rposition(back_to) {
+                self.line.truncate(index);
+            }
+        } else {
+            self.highest_order = self.highest_order.max(placed.placement.order);
+        }
+        self.line.push(placed.clone());
+        self.history.push(placed);
+    }
+
+    /// What runs there now.
+    #[must_use]
+    pub fn current(&self) -> Option<&Placed> {
+        self.line.last()
+    }
+
+    /// What a rollback goes back to: the version before the current one that is not the same image. A rollback is
+    /// itself never rolled back: after it, this is the version before the one that it went back to.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Placed> {
+        let current = self.current()?;
+        self.line.iter().rev().find(|p| p.placement.digest != current.placement.digest)
+    }
+}
+
+/// Another run of the same service, as far as an environment is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its identity.
+    pub run: RunId,
+    /// Its place in commit order.
+    pub order: u64,
+    /// It will come to this environment, or stop on the way, without anybody having to act.
+    pub is_coming: bool,
+}
+
+/// Whether a run may begin its rollout now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Go,
+    /// It goes on with the rollout that it began before.
+    Resume,
+    /// Another must end first.
+    Wait {
+        /// Which, and why.
+        reason: String,
+    },
+    /// A newer version is there already.
+    Overtaken {
+        /// One line.
+        reason: String,
+    },
+}
+
+impl Rollouts {
+    /// Decides whether `run` with commit order `order` may begin. `wanted` says that a person asked for exactly this
+    /// version here (`deploy`, `rollback`): then order among commits does not matter, only that one rollout runs at
+    /// a time.
+    #[must_use]
+    pub fn admit(&self, run: &RunId, order: u64, wanted: bool, others: &[Neighbour]) -> Admission {
+        if let Some(active) = &self.active {
+            if active.run == *run {
+                return Admission::Resume;
+            }
+            return Admission::Wait { reason: format!("the rollout of run {} is under way", active.run) };
+        }
+        if wanted {
+            return Admission::Go;
+        }
+        if order < self.highest_order {
+            let by = self.line.iter().rev().find(|p| p.placement.order == self.highest_order);
+            let by = by.map_or_else(String::new, |p| format!(" {} of run {}", p.placement.version, p.placement.run));
+            return Admission::Overtaken {
+                reason: format!("a newer version{by} was deployed here meanwhile; to go back to this one, deploy it"),
+            };
+        }
+        match others.iter().find(|o| o.is_coming && o.order < order) {
+            Some(earlier) => Admission::Wait { reason: format!("the earlier run {} comes first", earlier.run) },
+            None => Admission::Go,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

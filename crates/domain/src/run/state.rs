@@ -1,0 +1,319 @@
+//! The state of a run, as its events leave it.
+
+use jiff::Timestamp;
+
+use super::event::{Actor, Change, Created};
+use crate::ids::{Digest, EnvironmentName, RunId, WorkerId};
+use crate::stage::{Artifact, Failure, Outcome, StageName};
+
+/// A run, folded from its events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Its identity.
+    pub id: RunId,
+    /// What it is about.
+    pub change: Change,
+    /// The plan; `None` for a refused run.
+    pub created: Option<Box<Created>>,
+    /// Why it was refused, if it was.
+    pub refused: Option<String>,
+    /// The stages in the plan's order.
+    pub stages: Vec<Stage>,
+    /// Approvals and rejections so far.
+    pub reviews: Vec<Review>,
+    /// Who cancelled it and why.
+    pub cancelled: Option<(Actor, String)>,
+    /// Sequence of the first event on the bus: earlier commits have smaller ones.
+    pub order: u64,
+    /// Sequence of the last event applied; what the next append expects.
+    pub last_sequence: u64,
+    /// When the first event happened.
+    pub created_at: Timestamp,
+    /// When the last event happened.
+    pub updated_at: Timestamp,
+}
+
+/// A stage of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// Its name.
+    pub name: StageName,
+    /// The stages that must succeed before it.
+    pub needs: Vec<StageName>,
+    /// Where it stands.
+    pub state: StageState,
+    /// Every attempt so far, the newest last.
+    pub attempts: Vec<Attempt>,
+    /// Attempts before the newest `retry` by a person; they don't count against the limit.
+    pub forgiven: u32,
+}
+
+/// One attempt at a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// Who did it.
+    pub worker: WorkerId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How and when it ended.
+    pub ended: Option<(Outcome, Timestamp)>,
+}
+
+/// Where a stage stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StageState {
+    /// Waits for other stages.
+    Pending,
+    /// Waits for people.
+    WaitingForApproval {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// May be claimed.
+    Ready {
+        /// The attempt that may begin.
+        attempt: u32,
+        /// Not before this time: the back-off after an infrastructure error.
+        not_before: Timestamp,
+    },
+    /// A worker does it.
+    Running {
+        /// Which attempt.
+        attempt: u32,
+        /// Who.
+        worker: WorkerId,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It ended, for good unless a person retries.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What one person said about a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// Where to.
+    pub environment: EnvironmentName,
+    /// Who.
+    pub by: Actor,
+    /// Agreed or refused.
+    pub approved: bool,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// No stage has begun yet.
+    Queued,
+    /// At least one stage is running or may run.
+    Running,
+    /// Everything else is done; people must agree.
+    WaitingForApproval,
+    /// Every stage succeeded or was skipped.
+    Succeeded,
+    /// A stage failed, somebody rejected, or the commit could not be planned.
+    Failed,
+    /// Somebody or something newer ended it.
+    Cancelled,
+}
+
+impl RunState {
+    /// The stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::WaitingForApproval => "waiting_for_approval",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Nothing more will happen without a person.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// Ended, or waiting for people.
+    #[must_use]
+    pub fn is_at_rest(self) -> bool {
+        self.is_ended() || self == Self::WaitingForApproval
+    }
+}
+
+impl StageState {
+    /// The stable name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::WaitingForApproval { .. } => "waiting_for_approval",
+            Self::Ready { .. } => "queued",
+            Self::Running { .. } => "running",
+            Self::Ended { outcome, .. } => match outcome {
+                Outcome::Succeeded(_) => "succeeded",
+                Outcome::Failed(_) => "failed",
+                Outcome::Errored { .. } => "errored",
+                Outcome::Skipped { .. } => "skipped",
+                Outcome::Cancelled { .. } => "cancelled",
+            },
+        }
+    }
+
+    /// Ended in a way that lets the stages after it begin.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        matches!(self, Self::Ended { outcome: Outcome::Succeeded(_) | Outcome::Skipped { .. }, .. })
+    }
+
+    /// Ended in a way that keeps the stages after it from beginning.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Ended { .. }) && !self.is_passed()
+    }
+}
+
+impl Stage {
+    /// When the newest attempt began.
+    #[must_use]
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.attempts.last().map(|a| a.started_at)
+    }
+
+    /// When it ended for good.
+    #[must_use]
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            StageState::Ended { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// What it made, if it passed.
+    #[must_use]
+    pub fn artifact(&self) -> Option<&Artifact> {
+        match &self.state {
+            StageState::Ended { outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. }, .. } => {
+                r.artifact.as_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// The failure of the last attempt that failed, also while another attempt is due.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        let outcome = match &self.state {
+            StageState::Ended { outcome, .. } => Some(outcome),
+            _ => self.attempts.iter().rev().find_map(|a| a.ended.as_ref().map(|(o, _)| o)),
+        };
+        match outcome {
+            Some(Outcome::Failed(f) | Outcome::Errored { failure: f, .. }) => Some(f),
+            _ => None,
+        }
+    }
+
+    /// One line why it stands where it stands; empty when there is nothing to say.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match &self.state {
+            StageState::Ended { outcome: Outcome::Succeeded(r), .. } => r.summary.clone(),
+            StageState::Ended { outcome: Outcome::Cancelled { reason } | Outcome::Skipped { reason, .. }, .. } => {
+                reason.clone()
+            }
+            StageState::Ready { attempt, .. } if *attempt > 1 => match self.failure() {
+                Some(f) => format!("attempt {attempt} is due; before: {}", f.reason),
+                None => String::new(),
+            },
+            _ => self.failure().map(|f| f.reason.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Run {
+    /// The stage of that name.
+    #[must_use]
+    pub fn stage(&self, name: &StageName) -> Option<&Stage> {
+        self.stages.iter().find(|s| s.name == *name)
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        let any = |test: fn(&StageState) -> bool| self.stages.iter().any(|s| test(&s.state));
+        let active = any(|s| matches!(s, StageState::Ready { .. } | StageState::Running { .. }));
+        if self.refused.is_some() {
+            RunState::Failed
+        } else if self.cancelled.is_some() && !any(|s| matches!(s, StageState::Running { .. })) {
+            RunState::Cancelled
+        } else if active {
+            if self.stages.iter().all(|s| s.attempts.is_empty()) { RunState::Queued } else { RunState::Running }
+        } else if any(|s| matches!(s, StageState::Ended { outcome: Outcome::Failed(_) | Outcome::Errored { .. }, .. })) {
+            RunState::Failed
+        } else if any(|s| matches!(s, StageState::WaitingForApproval { .. })) {
+            RunState::WaitingForApproval
+        } else if any(StageState::is_stopped) {
+            RunState::Cancelled
+        } else {
+            RunState::Succeeded
+        }
+    }
+
+    /// Why it failed or was cancelled, in one line per cause; empty otherwise.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        if let Some(reason) = &self.refused {
+            return reason.clone();
+        }
+        let failed: Vec<String> = self
+            .stages
+            .iter()
+            .filter(|s| s.state.is_stopped())
+            .filter_map(|s| s.failure().map(|f| format!("{}: {}", s.name, f.reason)))
+            .collect();
+        match (&self.cancelled, failed.is_empty()) {
+            (Some((by, reason)), _) if reason.is_empty() => format!("cancelled by {}", by.0),
+            (Some((by, reason)), _) => format!("cancelled by {}: {reason}", by.0),
+            (None, true) => self.stages.iter().find(|s| s.state.is_stopped()).map(Stage::reason).unwrap_or_default(),
+            (None, false) => failed.join("\n"),
+        }
+    }
+
+    /// The artifact of the last passed stage for which `pick` gives something.
+    pub fn artifact<'a, T>(&'a self, pick: impl Fn(&'a Artifact) -> Option<T>) -> Option<T> {
+        self.stages.iter().rev().filter_map(Stage::artifact).find_map(pick)
+    }
+
+    /// The digest that this run built or deploys.
+    #[must_use]
+    pub fn image_digest(&self) -> Option<&Digest> {
+        use super::event::Kind;
+        match &self.change.kind {
+            Kind::Deploy(target) | Kind::Rollback(target) => Some(&target.digest),
+            Kind::Change | Kind::Proposal { .. } => self.artifact(|a| match a {
+                Artifact::Image { digest, .. } => Some(digest),
+                _ => None,
+            }),
+        }
+    }
+
+    /// When it ended, if it has.
+    #[must_use]
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        self.state().is_ended().then_some(self.updated_at)
+    }
+}
