@@ -1,6 +1,8 @@
-//! Repository chores: setup, test, verify, code generation.
+//! Repository chores: setup, code generation.
 
 pub mod codegen;
+pub mod process;
+pub mod setup;
 
 use std::path::PathBuf;
 

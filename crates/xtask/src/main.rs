@@ -1,7 +1,10 @@
 //! `cargo xtask`: repository chores.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::setup::{self, Purpose};
 
 /// Repository chores.
 #[derive(Parser)]
@@ -13,13 +16,28 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Finds, installs or starts what this machine needs for a purpose
+    Setup {
+        /// What the machine is set up for
+        #[arg(long = "for", default_value = "demo")]
+        purpose: Purpose,
+    },
     /// Regenerates crates/proto/src/gen from the .proto files
     Codegen,
 }
 
-fn main() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
     let root = xtask::repository_root();
     match Arguments::parse().chore {
-        Chore::Codegen => xtask::codegen::run(&root),
+        Chore::Setup { purpose } => {
+            let report = setup::run(&root, purpose).await?;
+            Ok(if report.complete() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Chore::Codegen => xtask::codegen::run(&root).map(|()| ExitCode::SUCCESS),
     }
 }
