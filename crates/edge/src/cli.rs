@@ -1,0 +1,169 @@
+//! The commands of the binary.
+
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use http::StatusCode;
+
+use crate::{
+    admin, duration,
+    error::chain,
+    probe::{Probe, TargetError},
+    server::{self, Options},
+};
+
+/// Slipway's weighted HTTP proxy: spreads the requests of one service over its replicas.
+#[derive(Debug, Parser)]
+#[command(name = "edge", version)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// Directory of the table (`table.json`) and the status socket
+    #[arg(
+        long,
+        global = true,
+        env = "SLIPWAY_EDGE_STATE",
+        default_value = "/state"
+    )]
+    state: PathBuf,
+    /// Address to listen on
+    #[arg(
+        long,
+        global = true,
+        env = "SLIPWAY_EDGE_BIND",
+        default_value = "0.0.0.0"
+    )]
+    bind: IpAddr,
+    /// Ports to listen on while the table names none, separated by commas
+    #[arg(
+        long,
+        global = true,
+        env = "SLIPWAY_EDGE_LISTEN",
+        value_delimiter = ','
+    )]
+    listen: Vec<u16>,
+    /// How long a client may take to send the head of a request
+    #[arg(long, global = true, env = "SLIPWAY_EDGE_HEAD_TIMEOUT", default_value = "30s", value_parser = duration::parse)]
+    head_timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy (the default); SIGHUP reads the table again, SIGTERM drains and stops
+    Serve,
+    /// Print the running edge's status as one JSON document
+    Status,
+    /// Exit with 0 when the edge runs and listens
+    Health,
+    /// Wait until something answers; exit with 1 and print the last failure when it does not
+    Probe(ProbeArgs),
+}
+
+#[derive(Debug, Args)]
+#[group(id = "target", required = true, multiple = false, args = ["http", "tcp"])]
+struct ProbeArgs {
+    /// URL whose GET answers 2xx or 3xx, such as http://orders:8080/healthz
+    #[arg(long, value_name = "URL")]
+    http: Option<String>,
+    /// Address that accepts a TCP connection, such as orders-db:5432
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp: Option<String>,
+    /// How long to wait
+    #[arg(long, default_value = "60s", value_parser = duration::parse)]
+    timeout: Duration,
+    /// Pause between two attempts
+    #[arg(long, default_value = "250ms", value_parser = duration::parse)]
+    interval: Duration,
+    /// The one status that counts as an answer
+    #[arg(long, requires = "http", value_name = "CODE")]
+    expect_status: Option<StatusCode>,
+}
+
+impl Cli {
+    /// Runs the command; results go to stdout, failures to stderr.
+    pub async fn run(self) -> ExitCode {
+        let done = match self.command.unwrap_or(Command::Serve) {
+            Command::Serve => server::run(self.settings.into())
+                .await
+                .map_err(|error| chain(&error)),
+            Command::Status => print_status(&self.settings).await,
+            Command::Health => health(&self.settings).await,
+            Command::Probe(args) => probe(args).await,
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("edge: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl From<Settings> for Options {
+    fn from(settings: Settings) -> Self {
+        let Settings {
+            state,
+            bind,
+            listen,
+            head_timeout,
+        } = settings;
+        Self {
+            state,
+            bind,
+            listen,
+            head_timeout,
+        }
+    }
+}
+
+async fn print_status(settings: &Settings) -> Result<(), String> {
+    let status = admin::ask(&settings.state)
+        .await
+        .map_err(|error| chain(&error))?;
+    println!(
+        "{}",
+        serde_json::to_string(&status).map_err(|error| error.to_string())?
+    );
+    Ok(())
+}
+
+async fn health(settings: &Settings) -> Result<(), String> {
+    let status = admin::ask(&settings.state)
+        .await
+        .map_err(|error| chain(&error))?;
+    if status.listening.is_empty() {
+        return Err("the edge listens nowhere; give it a table or SLIPWAY_EDGE_LISTEN".into());
+    }
+    println!(
+        "listening on {:?}, table {:?}",
+        status.listening, status.generation
+    );
+    Ok(())
+}
+
+async fn probe(args: ProbeArgs) -> Result<(), String> {
+    let (target, probe) = match (args.http, args.tcp) {
+        (Some(url), _) => (url.clone(), Probe::http(&url, args.expect_status)),
+        (None, Some(address)) => (address.clone(), Probe::tcp(&address)),
+        (None, None) => return Err("nothing to probe: give --http or --tcp".into()),
+    };
+    let probe = probe.map_err(|error: TargetError| error.to_string())?;
+    match probe.wait(args.timeout, args.interval).await {
+        Ok(after) => {
+            println!("{target} answered after {} ms", after.as_millis());
+            Ok(())
+        }
+        Err(error) => Err(format!(
+            "{target} did not answer within {:?}: {}",
+            args.timeout,
+            chain(&error)
+        )),
+    }
+}
