@@ -1,0 +1,76 @@
+//! Trying again: the only place where this crate does.
+
+use std::time::{Duration, Instant};
+
+use backon::{ExponentialBuilder, Retryable};
+
+use crate::Error;
+
+/// How long to go on when a registry doesn't answer, is overloaded or breaks off.
+///
+/// Pauses double from `first_pause` to `longest_pause`, with jitter; a registry that names a longer one by
+/// `Retry-After` gets it. No attempt starts later than `budget` after the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The pause after the first failure.
+    pub first_pause: Duration,
+    /// The longest pause that isn't asked for by the registry.
+    pub longest_pause: Duration,
+    /// The time from the first attempt to the start of the last one.
+    pub budget: Duration,
+}
+
+impl RetryPolicy {
+    /// One attempt only.
+    pub const NEVER: Self = Self {
+        first_pause: Duration::ZERO,
+        longest_pause: Duration::ZERO,
+        budget: Duration::ZERO,
+    };
+
+    /// Goes on long enough for a registry to be restarted or moved: for jobs that nobody waits for at a prompt.
+    pub const PATIENT: Self = Self {
+        first_pause: Duration::from_millis(200),
+        longest_pause: Duration::from_secs(10),
+        budget: Duration::from_secs(120),
+    };
+
+    /// Runs `attempt` until it succeeds, fails in a way that trying again won't mend, or the budget is used up.
+    pub(crate) async fn run<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        if self.budget.is_zero() {
+            return attempt().await;
+        }
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(self.first_pause)
+            .with_max_delay(self.longest_pause)
+            .with_factor(2.0)
+            .with_jitter()
+            .without_max_times();
+        let start = Instant::now();
+        attempt
+            .retry(pauses)
+            .when(Error::is_retryable)
+            .adjust(|error, pause| {
+                let pause = pause?.max(error.retry_after().unwrap_or_default());
+                (start.elapsed() + pause <= self.budget).then_some(pause)
+            })
+            .notify(|error, pause| {
+                tracing::warn!(error = %error, pause.ms = pause.as_millis(), "registry failed, trying again");
+            })
+            .await
+    }
+}
+
+impl Default for RetryPolicy {
+    /// Rides out a hiccup while somebody waits.
+    fn default() -> Self {
+        Self {
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(5),
+            budget: Duration::from_secs(20),
+        }
+    }
+}
