@@ -1,1 +1,4 @@
 //! Test tools: real NATS servers, registries, repositories and engines for tests.
+pub mod git;
+pub mod load;
+pub mod registry;
