@@ -48,7 +48,8 @@ pub(crate) struct Backend {
     closed: AtomicBool,
 }
 
-/// The connection pools of one backend; dropping them closes the idle connections.
+/// The connection pools of one backend; idle connections are closed when the last request that waits for a response
+/// lets go of them, and at the latest when they have been idle for too long.
 pub(crate) struct Clients {
     pub(crate) http1: Client<Connector, Outbound>,
     pub(crate) h2c: Client<Connector, Outbound>,

@@ -66,14 +66,9 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "target", required = true, multiple = false, args = ["http", "tcp"])]
 struct ProbeArgs {
-    /// URL whose GET answers 2xx or 3xx, such as http://orders:8080/healthz
-    #[arg(long, value_name = "URL")]
-    http: Option<String>,
-    /// Address that accepts a TCP connection, such as orders-db:5432
-    #[arg(long, value_name = "HOST:PORT")]
-    tcp: Option<String>,
+    #[command(flatten)]
+    target: ProbeTarget,
     /// How long to wait
     #[arg(long, default_value = "60s", value_parser = duration::parse)]
     timeout: Duration,
@@ -81,8 +76,19 @@ struct ProbeArgs {
     #[arg(long, default_value = "250ms", value_parser = duration::parse)]
     interval: Duration,
     /// The one status that counts as an answer
-    #[arg(long, requires = "http", value_name = "CODE")]
+    #[arg(long, conflicts_with = "tcp", value_name = "CODE")]
     expect_status: Option<StatusCode>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ProbeTarget {
+    /// URL whose GET answers 2xx or 3xx, such as http://orders:8080/healthz
+    #[arg(long, value_name = "URL")]
+    http: Option<String>,
+    /// Address that accepts a TCP connection, such as orders-db:5432
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp: Option<String>,
 }
 
 impl Cli {
@@ -149,7 +155,7 @@ async fn health(settings: &Settings) -> Result<(), String> {
 }
 
 async fn probe(args: ProbeArgs) -> Result<(), String> {
-    let (target, probe) = match (args.http, args.tcp) {
+    let (target, probe) = match (args.target.http, args.target.tcp) {
         (Some(url), _) => (url.clone(), Probe::http(&url, args.expect_status)),
         (None, Some(address)) => (address.clone(), Probe::tcp(&address)),
         (None, None) => return Err("nothing to probe: give --http or --tcp".into()),

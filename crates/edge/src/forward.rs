@@ -204,7 +204,8 @@ async fn send(
     } else {
         &clients.http1
     };
-    // The future holds the pool only until the response begins, so that leaving the table closes idle connections.
+    // The future holds the pool until the response begins; idle connections of a backend that left the table meanwhile
+    // run out by themselves within a second or two.
     match client.request(request).await {
         Ok(response) => Ok(Ok(Some(response))),
         Err(error) => {

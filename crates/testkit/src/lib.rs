@@ -1,4 +1,5 @@
 //! Test tools: real NATS servers, registries, repositories and engines for tests.
+pub mod docker;
 pub mod git;
 pub mod load;
 pub mod registry;

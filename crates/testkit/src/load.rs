@@ -1,0 +1,273 @@
+//! A bounded HTTP load generator: many connections, each one request after the other, until stopped.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_LIMIT: usize = 1024 * 1024;
+/// Different bodies and versions that are told apart; the rest is counted as `(other)`.
+const KEYS_LIMIT: usize = 64;
+const KEY_CHARACTERS: usize = 200;
+const FAILURES_KEPT: usize = 20;
+
+/// What to send, and how hard.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// An `http` URL.
+    pub url: String,
+    /// GET unless changed.
+    pub method: Method,
+    /// Empty unless changed.
+    pub body: Bytes,
+    /// How many connections send at once.
+    pub connections: usize,
+    /// Requests per second over all connections; none is as fast as they go.
+    pub rate: Option<f64>,
+    /// The load ends after this even when nobody stops it.
+    pub limit: Duration,
+}
+
+impl Load {
+    /// GET requests, for two minutes at most.
+    pub fn new(url: impl Into<String>, connections: usize, rate: Option<f64>) -> Self {
+        let (url, limit) = (url.into(), Duration::from_secs(120));
+        Self {
+            url,
+            method: Method::GET,
+            body: Bytes::new(),
+            connections,
+            rate,
+            limit,
+        }
+    }
+
+    /// Starts GET requests; see [`Load::new`].
+    pub fn start(url: impl Into<String>, connections: usize, rate: Option<f64>) -> LoadHandle {
+        Self::new(url, connections, rate).run()
+    }
+
+    /// Starts.
+    ///
+    /// # Panics
+    /// When the URL is not one.
+    pub fn run(self) -> LoadHandle {
+        let uri: Uri = self.url.parse().expect("the URL of a load is valid");
+        let (stop, load) = (CancellationToken::new(), Arc::new(self));
+        let mut senders = JoinSet::new();
+        for _ in 0..load.connections {
+            senders.spawn(send(load.clone(), uri.clone(), stop.clone()));
+        }
+        LoadHandle {
+            senders,
+            stop,
+            started: Instant::now(),
+        }
+    }
+}
+
+/// A running load; dropping it ends it without a report.
+#[derive(Debug)]
+pub struct LoadHandle {
+    senders: JoinSet<LoadReport>,
+    stop: CancellationToken,
+    started: Instant,
+}
+
+impl LoadHandle {
+    /// Lets the requests under way end, and reports.
+    pub async fn stop(mut self) -> LoadReport {
+        self.stop.cancel();
+        let mut report = LoadReport::default();
+        while let Some(part) = self.senders.join_next().await {
+            report.add(part.expect("a sender of a load does not panic"));
+        }
+        report.elapsed = self.started.elapsed();
+        report.latencies_us.sort_unstable();
+        report
+    }
+}
+
+/// What came back.
+#[derive(Debug, Default, Clone)]
+pub struct LoadReport {
+    /// Requests made.
+    pub total: u64,
+    /// Of them, those without a response, or with a status of 400 and above.
+    pub failed: u64,
+    /// Good responses by (the beginning of) their body.
+    pub by_body: BTreeMap<String, u64>,
+    /// Good responses by their `x-slipway-version`, where they had one.
+    pub by_version: BTreeMap<String, u64>,
+    /// The slowest request.
+    pub worst: Duration,
+    /// The first failures with time since the start and reason.
+    pub failures: Vec<String>,
+    /// From start to stop.
+    pub elapsed: Duration,
+    /// Of all requests, ascending, in microseconds.
+    pub latencies_us: Vec<u32>,
+}
+
+impl LoadReport {
+    /// The latency that the share `q` of the requests stayed below.
+    pub fn quantile(&self, q: f64) -> Duration {
+        let index = ((self.latencies_us.len() as f64 * q) as usize)
+            .min(self.latencies_us.len().saturating_sub(1));
+        let us = self.latencies_us.get(index).copied().unwrap_or_default();
+        Duration::from_micros(u64::from(us))
+    }
+
+    /// Requests per second.
+    pub fn rate(&self) -> f64 {
+        self.total as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// # Panics
+    /// When a request failed, or none was made.
+    pub fn assert_no_failures(&self) {
+        assert!(self.total > 0, "the load made no request");
+        assert_eq!(
+            self.failed, 0,
+            "{} of {} requests failed: {:#?}",
+            self.failed, self.total, self.failures
+        );
+    }
+
+    fn record(&mut self, latency: Duration, since_start: Duration, answer: Result<Good, String>) {
+        self.total += 1;
+        self.worst = self.worst.max(latency);
+        self.latencies_us
+            .push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+        match answer {
+            Ok(good) => {
+                count(&mut self.by_body, good.body, 1);
+                if let Some(version) = good.version {
+                    count(&mut self.by_version, version, 1);
+                }
+            }
+            Err(reason) => {
+                self.failed += 1;
+                if self.failures.len() < FAILURES_KEPT {
+                    self.failures
+                        .push(format!("after {} ms: {reason}", since_start.as_millis()));
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.total += other.total;
+        self.failed += other.failed;
+        self.worst = self.worst.max(other.worst);
+        self.latencies_us.extend(other.latencies_us);
+        self.failures.extend(other.failures);
+        self.failures.truncate(FAILURES_KEPT);
+        other
+            .by_body
+            .into_iter()
+            .for_each(|(key, n)| count(&mut self.by_body, key, n));
+        other
+            .by_version
+            .into_iter()
+            .for_each(|(key, n)| count(&mut self.by_version, key, n));
+    }
+}
+
+struct Good {
+    body: String,
+    version: Option<String>,
+}
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+async fn send(load: Arc<Load>, uri: Uri, stop: CancellationToken) -> LoadReport {
+    // A client of its own keeps one connection of its own.
+    let client: HttpClient = Client::builder(TokioExecutor::new())
+        .retry_canceled_requests(false)
+        .build_http();
+    let mut pace = load.rate.map(|rate| {
+        let mut pace =
+            tokio::time::interval(Duration::from_secs_f64(load.connections as f64 / rate));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        pace
+    });
+    let (start, mut report) = (Instant::now(), LoadReport::default());
+    while !stop.is_cancelled() && start.elapsed() < load.limit {
+        if let Some(pace) = &mut pace
+            && stop.run_until_cancelled(pace.tick()).await.is_none()
+        {
+            break;
+        }
+        let mut request = Request::new(Full::new(load.body.clone()));
+        *request.method_mut() = load.method.clone();
+        *request.uri_mut() = uri.clone();
+        let sent = Instant::now();
+        let answer = timeout(REQUEST_TIMEOUT, exchange(&client, request)).await;
+        let answer = answer.unwrap_or_else(|_| Err("no answer in time".into()));
+        let refused = answer.is_err();
+        report.record(sent.elapsed(), start.elapsed(), answer);
+        if refused {
+            // Something that refuses at once shall not be asked a hundred thousand times a second.
+            stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(10)))
+                .await;
+        }
+    }
+    report
+}
+
+async fn exchange(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<Good, String> {
+    let response = client
+        .request(request)
+        .await
+        .map_err(|error| with_causes(&error))?;
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|error| format!("body: {error}"))?;
+    let body: String = String::from_utf8_lossy(&body.to_bytes())
+        .chars()
+        .take(KEY_CHARACTERS)
+        .collect();
+    if parts.status.as_u16() >= 400 {
+        return Err(format!("{}: {body}", parts.status));
+    }
+    Ok(Good {
+        body,
+        version: version(&parts.headers),
+    })
+}
+
+fn version(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get("x-slipway-version")?.to_str().ok()?.to_owned())
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, key: String, n: u64) {
+    let key = if counts.len() < KEYS_LIMIT || counts.contains_key(&key) {
+        key
+    } else {
+        "(other)".into()
+    };
+    *counts.entry(key).or_default() += n;
+}
