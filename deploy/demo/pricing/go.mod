@@ -1,0 +1,3 @@
+module example.org/pricing
+
+go 1.19
