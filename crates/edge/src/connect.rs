@@ -85,6 +85,9 @@ impl Dns {
         let lookup = resolver.lookup_ip(format!("{}.", host.trim_end_matches('.')));
         match timeout(LOOKUP_TIMEOUT, lookup).await {
             Ok(Ok(found)) => Ok(found.iter().collect()),
+            Ok(Err(error)) if error.is_no_records_found() => {
+                Err(failed("there is no such name here".into()))
+            }
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed("the name server does not answer".into())),
         }

@@ -70,7 +70,7 @@ async fn a_new_edge_takes_the_table_that_it_finds() {
     let first = TestEdge::serving(vec![replica.backend(1)]).await;
     let table = std::fs::read(first.state.path().join("table.json")).unwrap();
     let again = TestEdge::start_with(|options| {
-        std::fs::write(options.state.join("table.json"), table).unwrap()
+        std::fs::write(options.state.join("table.json"), table).unwrap();
     })
     .await;
     assert_eq!(again.edge.status().generation, Some(1));
