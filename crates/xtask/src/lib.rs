@@ -1,8 +1,10 @@
-//! Repository chores: setup, code generation.
+//! Repository chores: setup, test, verify, code generation.
 
 pub mod codegen;
 pub mod process;
 pub mod setup;
+pub mod test;
+pub mod verify;
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::setup::{self, Purpose};
+use xtask::setup::Purpose;
 
 /// Repository chores.
 #[derive(Parser)]
@@ -22,6 +22,10 @@ enum Chore {
         #[arg(long = "for", default_value = "demo")]
         purpose: Purpose,
     },
+    /// Sets up and runs every test that this machine can run
+    Test,
+    /// Checks format, lints, dependencies and tests: what the continuous integration runs
+    Verify,
     /// Regenerates crates/proto/src/gen from the .proto files
     Codegen,
 }
@@ -29,15 +33,15 @@ enum Chore {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let root = xtask::repository_root();
-    match Arguments::parse().chore {
-        Chore::Setup { purpose } => {
-            let report = setup::run(&root, purpose).await?;
-            Ok(if report.complete() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
-        }
-        Chore::Codegen => xtask::codegen::run(&root).map(|()| ExitCode::SUCCESS),
-    }
+    let in_order = match Arguments::parse().chore {
+        Chore::Setup { purpose } => xtask::setup::run(&root, purpose).await?.complete(),
+        Chore::Test => xtask::test::run(&root).await?,
+        Chore::Verify => xtask::verify::run(&root).await?,
+        Chore::Codegen => xtask::codegen::run(&root).map(|()| true)?,
+    };
+    Ok(if in_order {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -1,0 +1,144 @@
+//! `cargo xtask test`: every test that this machine can run.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::Command;
+
+use crate::process;
+use crate::setup::{self, Purpose, Report};
+
+/// Sets up, runs all tests and says what was left out; whether all that ran passed.
+pub async fn run(root: &Path) -> Result<bool> {
+    println!("Setting up:");
+    let report = setup::run(root, Purpose::Test).await?;
+    let runner = Runner::look().await;
+    let mut passed = true;
+    let mut closing = Vec::new();
+    for mut suite in runner.suites() {
+        suite.current_dir(root);
+        if report.complete() {
+            // Nothing is missing, so a test that would leave itself out has no reason to.
+            suite.env("SLIPWAY_TEST_REQUIRE", "1");
+        }
+        let outcome = watch(suite).await?;
+        passed &= outcome.passed;
+        closing.extend(outcome.closing);
+    }
+    conclude(&closing, &report);
+    Ok(passed)
+}
+
+/// The program that runs the tests.
+enum Runner {
+    Nextest,
+    Cargo,
+}
+
+impl Runner {
+    async fn look() -> Self {
+        match process::ask("cargo", ["nextest", "--version"]).await {
+            Some(_) => Self::Nextest,
+            None => Self::Cargo,
+        }
+    }
+
+    fn suites(&self) -> Vec<Command> {
+        let cargo = |arguments: &[&str]| process::command("cargo", arguments);
+        match self {
+            // nextest does not run the examples in the documentation.
+            Self::Nextest => vec![
+                cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]),
+                cargo(&["test", "--workspace", "--doc", "--quiet"]),
+            ],
+            Self::Cargo => vec![cargo(&["test", "--workspace", "--no-fail-fast"])],
+        }
+    }
+}
+
+struct Outcome {
+    passed: bool,
+    closing: Vec<String>,
+}
+
+/// Runs a suite, shows what it prints as it comes, and keeps the lines that sum it up.
+async fn watch(mut suite: Command) -> Result<Outcome> {
+    let mut child = suite
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("could not start cargo")?;
+    let output = child.stdout.take().context("the output is piped")?;
+    let errors = child.stderr.take().context("the errors are piped")?;
+    let (output, errors) = tokio::join!(
+        forward(output, std::io::stdout()),
+        forward(errors, std::io::stderr())
+    );
+    let mut closing = output?;
+    closing.extend(errors?);
+    Ok(Outcome {
+        passed: child.wait().await?.success(),
+        closing,
+    })
+}
+
+async fn forward(
+    from: impl AsyncRead + Unpin,
+    mut to: impl Write,
+) -> std::io::Result<Vec<String>> {
+    let mut from = BufReader::new(from);
+    let mut closing = Vec::new();
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line).await? > 0 {
+        to.write_all(&line)?;
+        let text = String::from_utf8_lossy(&line);
+        if sums_up(&text) {
+            closing.push(text.trim().to_owned());
+        }
+        line.clear();
+    }
+    to.flush()?;
+    Ok(closing)
+}
+
+/// The line of nextest with all numbers, and those of cargo's own runner that say that something ran or failed.
+fn sums_up(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("Summary [")
+        || (line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed;"))
+}
+
+fn conclude(closing: &[String], report: &Report) {
+    println!();
+    for missing in report.missing() {
+        println!("Left out what needs {missing}");
+    }
+    for line in closing {
+        println!("{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_that_sum_up_are_known() {
+        assert!(sums_up("     Summary [   3.412s] 214 tests run: 214 passed, 0 skipped\n"));
+        assert!(sums_up("test result: ok. 3 passed; 0 failed; 0 ignored\n"));
+        assert!(!sums_up("test result: ok. 0 passed; 0 failed; 0 ignored\n"));
+        assert!(!sums_up("        PASS [   0.004s] xtask test::tests::this\n"));
+    }
+
+    #[tokio::test]
+    async fn what_a_suite_prints_is_passed_on_and_a_failure_is_seen() {
+        let mut suite = Command::new("sh");
+        suite.args(["-c", "echo 'test result: FAILED. 1 passed; 1 failed; 0 ignored'; exit 101"]);
+        let outcome = watch(suite).await.expect("sh runs");
+        assert!(!outcome.passed);
+        assert_eq!(outcome.closing, ["test result: FAILED. 1 passed; 1 failed; 0 ignored"]);
+    }
+}
