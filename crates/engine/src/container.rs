@@ -301,10 +301,9 @@ impl Engine {
             .as_ref()
             .map(|name| CreateContainerOptionsBuilder::default().name(name).build());
         let doing = format!("make a container of {image}");
-        match self
-            .call(&doing, SLOW, self.docker().create_container(options, body))
-            .await
-        {
+        // Boxed: a container's configuration is large, and would be in every future above.
+        let create = Box::pin(self.docker().create_container(options, body));
+        match self.call(&doing, SLOW, create).await {
             Ok(created) => Ok(ContainerId(created.id)),
             Err(Error::NotFound { message, .. }) if message.contains("No such image") => {
                 Err(Error::ImageNotFound {
@@ -329,9 +328,10 @@ impl Engine {
             .docker()
             .start_container(id.as_str(), None::<StartContainerOptions>);
         match self.call("start the container", SLOW, start).await {
-            // The runtime's words when there is no such program, or it isn't executable.
+            // The runtime's words when there is no such program or user. With an init process a missing program shows
+            // later, as exit code 127.
             Err(Error::Refused { message, .. } | Error::NotFound { message, .. })
-                if message.contains("exec") =>
+                if message.contains("exec:") || message.contains("unable to find") =>
             {
                 Err(Error::CannotStart {
                     image: image.to_owned(),

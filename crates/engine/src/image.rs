@@ -214,13 +214,14 @@ pub(crate) fn engine_text(error: DockerError) -> String {
 
 fn pull_error(image: &str, message: String) -> Error {
     let image = image.to_owned();
-    const ABSENT: [&str; 7] = [
+    const ABSENT: [&str; 8] = [
         "not found",
         "manifest unknown",
         "access denied",
         "does not exist",
         "no matching manifest",
         "unauthorized",
+        "no basic auth credentials",
         "invalid reference format",
     ];
     if !is_network_trouble(&message) && ABSENT.iter().any(|sign| message.contains(sign)) {

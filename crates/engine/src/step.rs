@@ -240,9 +240,16 @@ impl Engine {
             }
             input.shutdown().await.ok();
         };
-        let drain = async move {
+        // Set when the step is being stopped: from then on nobody waits for a slow reader. The engine can't kill a
+        // container whose output nobody takes.
+        let hurry = CancellationToken::new();
+        let drain = async {
             while let Some(Ok(chunk)) = output.next().await {
-                emit(&sink, OutputChunk::from(chunk)).await;
+                tokio::select! {
+                    biased;
+                    () = emit(&sink, OutputChunk::from(chunk)) => {}
+                    () = hurry.cancelled() => {}
+                }
             }
         };
         let mut pump = pin!(async { tokio::join!(feed, drain) });
@@ -264,8 +271,9 @@ impl Engine {
             () = cancel.cancelled() => StepExit::Cancelled,
             () = deadline(limit) => StepExit::TimedOut,
         };
-        self.kill(id).await?;
-        timeout(Duration::from_secs(1), pump).await.ok();
+        hurry.cancel();
+        let (killed, _) = tokio::join!(self.kill(id), timeout(KILL_LIMIT, pump));
+        killed?;
         Ok((interrupted, started.elapsed()))
     }
 

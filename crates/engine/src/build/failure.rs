@@ -50,8 +50,7 @@ impl Failure {
 pub(super) fn explain(error: DockerError, progress: &Progress, syntax: Option<&str>) -> Failure {
     match error {
         DockerError::DockerStreamError { .. } => {}
-        DockerError::DockerResponseServerError { status_code, .. }
-            if status_code < 500 || status_code == 500 => {}
+        DockerError::DockerResponseServerError { status_code, .. } if status_code <= 500 => {}
         other => return Failure::Broken(chain(&other)),
     }
     let message = engine_text(error);

@@ -205,6 +205,7 @@ impl Step {
 fn is_internal(name: &str) -> bool {
     [
         "[internal]",
+        "copy /context",
         "exporting",
         "resolve image config",
         "docker-image://",

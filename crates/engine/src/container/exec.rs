@@ -57,7 +57,13 @@ impl Engine {
     pub async fn exec(&self, id: &ContainerId, spec: ExecSpec) -> Result<ExecOutput> {
         let program = spec.argv.first().cloned().unwrap_or_default();
         let doing = format!("run {program} in the container");
-        within(&doing, spec.limit, self.exec_unlimited(id, spec, &doing)).await
+        let limit = spec.limit;
+        within(
+            &doing,
+            limit,
+            Box::pin(self.exec_unlimited(id, spec, &doing)),
+        )
+        .await
     }
 
     async fn exec_unlimited(
