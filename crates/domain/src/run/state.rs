@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::event::{Actor, Change, Created};
 use crate::ids::{Digest, EnvironmentName, RunId, WorkerId};
-use crate::stage::{Artifact, Failure, Outcome, StageName};
+use crate::stage::{Artifact, Failure, Outcome, StageName, TestCounts};
 
 /// A run, folded from its events.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,6 +210,15 @@ impl Stage {
             StageState::Ended { outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. }, .. } => {
                 r.artifact.as_ref()
             }
+            _ => None,
+        }
+    }
+
+    /// Counts of the tests of the stage, if it passed.
+    #[must_use]
+    pub fn tests(&self) -> Option<TestCounts> {
+        match &self.state {
+            StageState::Ended { outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. }, .. } => r.tests,
             _ => None,
         }
     }
