@@ -27,5 +27,5 @@ pub async fn commit(source: &Source, change: &Change) -> Result<Commit, source::
 /// When the commit or the folder can't be read.
 pub async fn files(source: &Source, commit: &Commit, folder: &str) -> Result<ByteStream, source::Error> {
     let archive = source.archive(commit, folder).await?;
-    Ok(Box::pin(archive.map(|chunk| chunk.map_err(std::io::Error::other))))
+    Ok(engine::byte_stream(archive.map(|chunk| chunk.map_err(std::io::Error::other))))
 }

@@ -19,6 +19,7 @@ use bollard::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use sync_wrapper::SyncStream;
 
 use crate::{
     ContainerId, Engine, Error, Result,
@@ -27,14 +28,19 @@ use crate::{
 };
 
 /// Bytes as they come. An error ends the stream.
-pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + Sync>>;
+
+/// Any stream of bytes as a [`ByteStream`].
+pub fn byte_stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> ByteStream {
+    Box::pin(SyncStream::new(stream))
+}
 
 /// How long an archive may pause before we give the engine up.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Bytes that are here already, as a stream.
 pub fn bytes_stream(bytes: impl Into<Bytes>) -> ByteStream {
-    Box::pin(stream::iter([Ok(bytes.into())]))
+    byte_stream(stream::iter([Ok(bytes.into())]))
 }
 
 /// Reads a stream to its end; more than `limit` bytes are an error.
@@ -172,7 +178,7 @@ impl Engine {
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),
             }
         });
-        Ok(Box::pin(stream::iter(first.map(Ok)).chain(rest)))
+        Ok(byte_stream(stream::iter(first.map(Ok)).chain(rest)))
     }
 
     /// The content of a directory of an image, with paths relative to it: fit to be a build context or the files of
@@ -205,7 +211,7 @@ impl Engine {
             }
             Ok(Bytes::new())
         });
-        Ok(Box::pin(
+        Ok(byte_stream(
             archive
                 .chain(last)
                 .try_filter(|chunk| std::future::ready(!chunk.is_empty())),

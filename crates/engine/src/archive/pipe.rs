@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::ByteStream;
+use super::{ByteStream, byte_stream};
 
 /// Chunks under way between the two sides.
 const CHUNKS: usize = 8;
@@ -29,7 +29,7 @@ where
             writer.sender.blocking_send(Err(error)).ok();
         }
     }));
-    Box::pin(stream::unfold(receiver, |mut receiver| async move {
+    byte_stream(stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|chunk| (chunk, receiver))
     }))
 }
@@ -47,7 +47,7 @@ where
     let output = produce(move |writer| work(&mut reader, writer));
     // Feeding is polled together with reading, so that no task outlives the stream.
     let feeding = stream::once(feed_all(input, feed)).filter_map(|()| async { None });
-    Box::pin(stream::select(feeding, output))
+    byte_stream(stream::select(feeding, output))
 }
 
 async fn feed_all(mut input: ByteStream, feed: mpsc::Sender<io::Result<Bytes>>) {
