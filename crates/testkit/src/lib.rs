@@ -2,5 +2,5 @@
 pub mod docker;
 pub mod git;
 pub mod load;
-pub mod registry;
 pub mod nats;
+pub mod registry;
