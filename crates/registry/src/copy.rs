@@ -129,13 +129,8 @@ impl Route<'_> {
         report: &mut CopyReport,
     ) -> Result<(), Error> {
         let owned: Vec<Manifest> = manifests.into_iter().cloned().collect();
-        let writing = stream::iter(owned).map(|manifest| async move {
-            self.target
-                .inner
-                .retry
-                .run(|| self.write_once(&manifest))
-                .await
-        });
+        let writing =
+            stream::iter(owned).map(|manifest| async move { self.write(&manifest).await });
         let mut written = writing.buffer_unordered(concurrency.max(1));
         while let Some(is_new) = written.try_next().await? {
             if is_new {
@@ -148,18 +143,18 @@ impl Route<'_> {
     }
 
     /// Whether the manifest had to be written.
-    async fn write_once(self, manifest: &Manifest) -> Result<bool, Error> {
+    async fn write(self, manifest: &Manifest) -> Result<bool, Error> {
         let reference = Identifier::Digest(manifest.digest.clone());
         if self
             .target
-            .resolve_once(self.target_name, &reference)
+            .resolve(self.target_name, reference.clone())
             .await?
             .is_some()
         {
             return Ok(false);
         }
         self.target
-            .put_once(self.target_name, &reference, manifest)
+            .put(self.target_name, &reference, manifest)
             .await?;
         Ok(true)
     }

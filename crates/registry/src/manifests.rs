@@ -151,11 +151,7 @@ impl Registry {
         manifest: &Manifest,
     ) -> Result<(), Error> {
         let reference = Identifier::Digest(manifest.digest.clone());
-        let written = self
-            .inner
-            .retry
-            .run(|| self.put_once(name, &reference, manifest))
-            .await?;
+        let written = self.put(name, &reference, manifest).await?;
         match manifest.subject() {
             Some(subject) if !written.subject_listed => {
                 self.list_referrers(name, &subject.digest, &[manifest.descriptor()])
@@ -176,11 +172,19 @@ impl Registry {
         manifest: &Manifest,
     ) -> Result<(), Error> {
         let reference = Identifier::Tag(tag.clone());
+        self.put(name, &reference, manifest).await.map(drop)
+    }
+
+    pub(crate) async fn put(
+        &self,
+        name: &RepositoryName,
+        reference: &Identifier,
+        manifest: &Manifest,
+    ) -> Result<Written, Error> {
         self.inner
             .retry
-            .run(|| self.put_once(name, &reference, manifest))
+            .run_settled(|| self.put_once(name, reference, manifest))
             .await
-            .map(drop)
     }
 
     pub(crate) async fn put_once(

@@ -31,7 +31,7 @@ pub async fn tag_release(
     target
         .inner
         .retry
-        .run(|| tag_once(target, name, &reference, digest))
+        .run_settled(|| tag_once(target, name, &reference, digest))
         .await
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 
-use crate::Error;
+use crate::{Error, ErrorClass};
 
 /// How long to go on when a registry doesn't answer, is overloaded or breaks off.
 ///
@@ -35,8 +35,40 @@ impl RetryPolicy {
         budget: Duration::from_secs(120),
     };
 
+    /// How long a registry may need to see what it was given. Distribution 2 writes the link to a blob anew when
+    /// somebody else stores the same blob, and for that moment takes the blob for unknown or corrupt.
+    const SETTLING: Self = Self {
+        first_pause: Duration::from_millis(20),
+        longest_pause: Duration::from_millis(200),
+        budget: Duration::from_secs(1),
+    };
+
+    /// Like [`Self::run`], for writing what refers to something written before: goes on for a moment when the registry
+    /// says that it doesn't have that.
+    pub(crate) async fn run_settled<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let unsettled =
+            |error: &Error| matches!(error.class(), ErrorClass::NotFound | ErrorClass::Corrupt);
+        Self::SETTLING
+            .run_while(unsettled, || self.run(&attempt))
+            .await
+    }
+
     /// Runs `attempt` until it succeeds, fails in a way that trying again won't mend, or the budget is used up.
-    pub(crate) async fn run<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    pub(crate) async fn run<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.run_while(Error::is_retryable, attempt).await
+    }
+
+    async fn run_while<T, F>(
+        &self,
+        is_worth_it: impl FnMut(&Error) -> bool,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -52,7 +84,7 @@ impl RetryPolicy {
         let start = Instant::now();
         attempt
             .retry(pauses)
-            .when(Error::is_retryable)
+            .when(is_worth_it)
             .adjust(|error, pause| {
                 let pause = pause?.max(error.retry_after().unwrap_or_default());
                 (start.elapsed() + pause <= self.budget).then_some(pause)
