@@ -26,7 +26,9 @@ mod network;
 mod output;
 mod step;
 
-pub use archive::{ByteStream, byte_stream, bytes_stream, collect, reroot, tar_directory, tar_files};
+pub use archive::{
+    ByteStream, byte_stream, bytes_stream, collect, reroot, tar_directory, tar_files,
+};
 pub use build::{BuildSpec, BuiltImage, Context};
 pub use cleanup::Removed;
 pub use connection::Engine;

@@ -98,8 +98,8 @@ async fn targets_arguments_labels_and_tags_are_honoured_and_steps_cached() -> Re
     anew.no_cache = true;
     let (anew, _) = build(&bench.engine, anew).await;
     assert!(anew?.cached_steps < again.cached_steps);
-    for tag in &tags {
-        bench.engine.remove_image(tag).await?;
+    for image in tags.iter().chain([&built.id]) {
+        bench.engine.remove_image(image).await?;
     }
     bench.nothing_is_left().await
 }
