@@ -57,7 +57,11 @@ impl BusConfig {
             (None, Some((_, host))) => host.to_owned(),
             (_, None) => url.to_owned(),
         };
-        self.url.split(',').map(|url| without_secret(url.trim())).collect::<Vec<_>>().join(",")
+        self.url
+            .split(',')
+            .map(|url| without_secret(url.trim()))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
@@ -67,7 +71,10 @@ mod tests {
 
     #[test]
     fn the_public_address_has_no_secrets() {
-        let config = BusConfig::new("nats://user:pass@one:4222, nats://two:4222,token@three", "test");
+        let config = BusConfig::new(
+            "nats://user:pass@one:4222, nats://two:4222,token@three",
+            "test",
+        );
         assert_eq!(config.public_url(), "nats://one:4222,nats://two:4222,three");
     }
 }

@@ -56,10 +56,16 @@ impl Bus {
     /// # Errors
     /// When no server answers in time, it refuses us, it is older than 2.10, or it cannot keep the streams.
     pub async fn connect(config: &BusConfig) -> Result<Self> {
-        let (sender, link) = watch::channel(Link { epoch: 0, since: Instant::now() });
+        let (sender, link) = watch::channel(Link {
+            epoch: 0,
+            since: Instant::now(),
+        });
         let client = connect_client(config, sender).await?;
         if !client.is_server_compatible(2, 10, 0) {
-            return Err(Error::TooOld { url: config.public_url(), found: client.server_info().version });
+            return Err(Error::TooOld {
+                url: config.public_url(),
+                found: client.server_info().version,
+            });
         }
         let durability = durability::check(config).await;
         let jetstream = ContextBuilder::new()
@@ -76,7 +82,9 @@ impl Bus {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
-        let bus = Self { inner: Arc::new(inner) };
+        let bus = Self {
+            inner: Arc::new(inner),
+        };
         for stream in StreamKind::ALL {
             bus.set_up(stream).await?;
         }
@@ -135,7 +143,10 @@ impl Bus {
             }
         };
         if tokio::time::timeout(limit, finish).await.is_err() {
-            tracing::warn!(?limit, "the bus did not close in time; unsettled deliveries are delivered again later");
+            tracing::warn!(
+                ?limit,
+                "the bus did not close in time; unsettled deliveries are delivered again later"
+            );
         }
     }
 
@@ -165,12 +176,18 @@ impl Bus {
 
     /// The stream, made again if the server lost it with its memory.
     pub(crate) async fn stream(&self, kind: StreamKind) -> Result<jetstream::stream::Stream> {
-        match self.inner.jetstream.get_or_create_stream(kind.config(self.config())).await {
+        match self
+            .inner
+            .jetstream
+            .get_or_create_stream(kind.config(self.config()))
+            .await
+        {
             Ok(stream) => Ok(stream),
             Err(error) => match error.kind() {
-                CreateStreamErrorKind::JetStream(_) => {
-                    Err(Error::Stream { stream: kind.name(), source: error.into() })
-                }
+                CreateStreamErrorKind::JetStream(_) => Err(Error::Stream {
+                    stream: kind.name(),
+                    source: error.into(),
+                }),
                 _ => Err(Error::unavailable("find or make a stream", error)),
             },
         }
@@ -180,7 +197,14 @@ impl Bus {
     async fn set_up(&self, kind: StreamKind) -> Result<()> {
         let mut config = kind.config(self.config());
         loop {
-            let Err(error) = self.inner.jetstream.create_or_update_stream(config.clone()).await else { return Ok(()) };
+            let Err(error) = self
+                .inner
+                .jetstream
+                .create_or_update_stream(config.clone())
+                .await
+            else {
+                return Ok(());
+            };
             let too_large = matches!(error.kind(), CreateStreamErrorKind::JetStream(reason)
                 if matches!(reason.error_code(), ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::INSUFFICIENT_RESOURCES));
             if too_large && config.max_bytes > 64 << 20 {
@@ -192,14 +216,19 @@ impl Bus {
                 );
                 continue;
             }
-            return Err(Error::Stream { stream: kind.name(), source: error.into() });
+            return Err(Error::Stream {
+                stream: kind.name(),
+                source: error.into(),
+            });
         }
     }
 }
 
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bus").field("url", &self.inner.config.public_url()).finish_non_exhaustive()
+        f.debug_struct("Bus")
+            .field("url", &self.inner.config.public_url())
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,7 +238,11 @@ async fn connect_client(config: &BusConfig, link: watch::Sender<Link>) -> Result
     let link = Arc::new(link);
     let mut pause = Duration::from_millis(50);
     loop {
-        let error = match options(config, Arc::clone(&link)).await?.connect(config.url.as_str()).await {
+        let error = match options(config, Arc::clone(&link))
+            .await?
+            .connect(config.url.as_str())
+            .await
+        {
             Ok(client) => return Ok(client),
             Err(error) => error,
         };
@@ -218,9 +251,18 @@ async fn connect_client(config: &BusConfig, link: watch::Sender<Link>) -> Result
             ConnectErrorKind::Authentication
             | ConnectErrorKind::AuthorizationViolation
             | ConnectErrorKind::ServerParse
-            | ConnectErrorKind::Tls => return Err(Error::Refused { url, source: error.into() }),
+            | ConnectErrorKind::Tls => {
+                return Err(Error::Refused {
+                    url,
+                    source: error.into(),
+                });
+            }
             _ if Instant::now() + pause >= deadline => {
-                return Err(Error::Connect { url, waited: config.connect_timeout, source: error.into() });
+                return Err(Error::Connect {
+                    url,
+                    waited: config.connect_timeout,
+                    source: error.into(),
+                });
             }
             _ => tracing::debug!(%error, "no NATS server yet"),
         }
@@ -248,21 +290,34 @@ async fn options(config: &BusConfig, link: Arc<watch::Sender<Link>>) -> Result<C
         Some(file) => options
             .credentials_file(file)
             .await
-            .map_err(|source| Error::Credentials { path: file.display().to_string(), source }),
+            .map_err(|source| Error::Credentials {
+                path: file.display().to_string(),
+                source,
+            }),
     }
 }
 
 fn note(event: &Event, link: &watch::Sender<Link>) {
     match event {
         Event::Connected => {
-            link.send_modify(|link| *link = Link { epoch: link.epoch + 1, since: Instant::now() });
+            link.send_modify(|link| {
+                *link = Link {
+                    epoch: link.epoch + 1,
+                    since: Instant::now(),
+                }
+            });
             tracing::info!("connected to the bus");
         }
         Event::Disconnected => tracing::warn!("lost the connection to the bus; reconnecting"),
         Event::SlowConsumer(subscription) => {
-            tracing::warn!(subscription, "messages from the bus are not taken as fast as they come");
+            tracing::warn!(
+                subscription,
+                "messages from the bus are not taken as fast as they come"
+            );
         }
-        Event::ServerError(_) | Event::ClientError(_) => tracing::warn!(%event, "the bus reports an error"),
+        Event::ServerError(_) | Event::ClientError(_) => {
+            tracing::warn!(%event, "the bus reports an error")
+        }
         _ => tracing::debug!(%event, "bus connection"),
     }
 }

@@ -32,7 +32,12 @@ pub(crate) struct DeadLetterRecord {
 
 impl DeadLetterRecord {
     /// Stores it once per delivery, however often that is tried.
-    pub(crate) async fn store(&self, bus: &Bus, subject: String, delivery: Option<&Subject>) -> Result<()> {
+    pub(crate) async fn store(
+        &self,
+        bus: &Bus,
+        subject: String,
+        delivery: Option<&Subject>,
+    ) -> Result<()> {
         let payload = Bytes::from(self.encode_to_vec());
         let bytes = payload.len();
         let mut message = PublishMessage::build().payload(payload);
@@ -40,7 +45,9 @@ impl DeadLetterRecord {
             message = message.message_id(delivery.as_str());
         }
         let stored = async { bus.jetstream().send_publish(subject, message).await?.await }.await;
-        stored.map(drop).map_err(|error| publish_error("store the dead letter", bus, bytes, error))
+        stored
+            .map(drop)
+            .map_err(|error| publish_error("store the dead letter", bus, bytes, error))
     }
 }
 
@@ -95,8 +102,14 @@ pub struct DeadLetters {
 impl DeadLetters {
     pub(crate) async fn start(bus: &Bus, options: DeliveryOptions) -> Result<Self> {
         // A letter is offered until it is dealt with.
-        let options = DeliveryOptions { max_deliver: u32::MAX, ..options };
-        Ok(Self { bus: bus.clone(), deliveries: Deliveries::start(bus, Queue::DeadJobs, options).await? })
+        let options = DeliveryOptions {
+            max_deliver: u32::MAX,
+            ..options
+        };
+        Ok(Self {
+            bus: bus.clone(),
+            deliveries: Deliveries::start(bus, Queue::DeadJobs, options).await?,
+        })
     }
 
     /// The next dead letter. Never ends. Dropping the future loses nothing.
@@ -116,7 +129,11 @@ impl DeadLetters {
                 Ok(None) => discard(delivery, "cannot be read, or its job is gone").await,
                 Err(error) => {
                     tracing::warn!(%error, "cannot read a dead letter now");
-                    drop(delivery.retry_after(self.bus.config().request_timeout).await);
+                    drop(
+                        delivery
+                            .retry_after(self.bus.config().request_timeout)
+                            .await,
+                    );
                 }
             }
         }
@@ -128,31 +145,60 @@ impl DeadLetters {
         exhausted: Option<u64>,
         delivery: Delivery,
     ) -> Result<DeadLetter, Delivery> {
-        let Some((kind, pool)) = subjects::parse_job(&record.subject) else { return Err(delivery) };
-        let DeadLetterRecord { payload, reason, delivered, .. } = record;
-        Ok(DeadLetter { kind, pool, payload, reason, delivered, delivery, exhausted, bus: self.bus.clone() })
+        let Some((kind, pool)) = subjects::parse_job(&record.subject) else {
+            return Err(delivery);
+        };
+        let DeadLetterRecord {
+            payload,
+            reason,
+            delivered,
+            ..
+        } = record;
+        Ok(DeadLetter {
+            kind,
+            pool,
+            payload,
+            reason,
+            delivered,
+            delivery,
+            exhausted,
+            bus: self.bus.clone(),
+        })
     }
 
     /// The job that the server gave up, still in its queue; `None` when it is gone, or the queue began anew.
-    async fn exhausted(&self, delivery: &Delivery) -> Result<Option<(DeadLetterRecord, Option<u64>)>> {
-        let Ok(advisory) = serde_json::from_slice::<Exhausted>(delivery.payload()) else { return Ok(None) };
+    async fn exhausted(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<Option<(DeadLetterRecord, Option<u64>)>> {
+        let Ok(advisory) = serde_json::from_slice::<Exhausted>(delivery.payload()) else {
+            return Ok(None);
+        };
         let stream = self.bus.stream(StreamKind::Jobs).await?;
         let born = stream.cached_info().created.unix_timestamp_nanos();
         let message = match stream.get_raw_message(advisory.stream_seq).await {
             Ok(message) => message,
-            Err(error) if error.kind() == async_nats::jetstream::stream::LastRawMessageErrorKind::NoMessageFound => {
+            Err(error)
+                if error.kind()
+                    == async_nats::jetstream::stream::LastRawMessageErrorKind::NoMessageFound =>
+            {
                 return Ok(None);
             }
             Err(error) => return Err(Error::unavailable("read the exhausted job", error)),
         };
-        let Some((kind, pool)) = subjects::parse_job(&message.subject) else { return Ok(None) };
+        let Some((kind, pool)) = subjects::parse_job(&message.subject) else {
+            return Ok(None);
+        };
         if subjects::job_consumer(kind, pool.as_deref(), born)? != advisory.consumer {
             return Ok(None);
         }
         let record = DeadLetterRecord {
             subject: message.subject.to_string(),
             payload: message.payload,
-            reason: format!("delivered {} times, and nobody finished it", advisory.deliveries),
+            reason: format!(
+                "delivered {} times, and nobody finished it",
+                advisory.deliveries
+            ),
             delivered: advisory.deliveries,
             message_id: String::new(),
         };
@@ -165,7 +211,10 @@ fn rejected(delivery: &Delivery) -> Option<DeadLetterRecord> {
 }
 
 async fn discard(delivery: Delivery, why: &str) {
-    tracing::warn!(delivery.subject = delivery.subject(), "dropped a dead letter: it {why}");
+    tracing::warn!(
+        delivery.subject = delivery.subject(),
+        "dropped a dead letter: it {why}"
+    );
     if let Err(error) = delivery.ack().await {
         tracing::debug!(%error, "the dead letter comes again");
     }

@@ -35,7 +35,11 @@ pub struct DeliveryOptions {
 impl DeliveryOptions {
     /// `max_in_flight` at a time, each offered again after `ack_wait`, ten deliveries at most.
     pub fn new(max_in_flight: usize, ack_wait: Duration) -> Self {
-        Self { max_in_flight, ack_wait, max_deliver: 10 }
+        Self {
+            max_in_flight,
+            ack_wait,
+            max_deliver: 10,
+        }
     }
 }
 
@@ -69,7 +73,10 @@ impl Queue {
         match self {
             Self::Jobs { kind, pool } => Ok(vec![subjects::job(*kind, pool.as_deref())?]),
             Self::Inbox => Ok(Vec::new()),
-            Self::DeadJobs => Ok(vec![subjects::DEAD_JOBS.to_owned(), subjects::JOBS_EXHAUSTED.to_owned()]),
+            Self::DeadJobs => Ok(vec![
+                subjects::DEAD_JOBS.to_owned(),
+                subjects::JOBS_EXHAUSTED.to_owned(),
+            ]),
         }
     }
 }
@@ -139,26 +146,44 @@ impl Deliveries {
 
     /// Stops taking messages, and gives those back at once that had arrived but not been asked for.
     pub fn stop(mut self) {
-        let Some((mut batch, mut places)) = self.open.take().and_then(|open| open.batch) else { return };
+        let Some((mut batch, mut places)) = self.open.take().and_then(|open| open.batch) else {
+            return;
+        };
         while let Some(Some(Ok(message))) = batch.next().now_or_never() {
             let Some(place) = places.split(1) else { return };
-            drop(Delivery::new(message, self.options.ack_wait, self.bus.clone(), place));
+            drop(Delivery::new(
+                message,
+                self.options.ack_wait,
+                self.bus.clone(),
+                place,
+            ));
         }
     }
 
     /// The next message of the standing request, which is made when there is none.
     async fn receive(&mut self) -> Result<Option<Delivery>> {
-        let Some(open) = self.open.as_mut() else { return Ok(None) };
+        let Some(open) = self.open.as_mut() else {
+            return Ok(None);
+        };
         if open.batch.is_none() {
             let places = tokio::select! {
                 _ = open.link.changed() => { self.open = None; return Ok(None) }
                 places = free_places(&self.places) => places,
             };
-            let request = open.consumer.batch().max_messages(places.num_permits()).expires(PULL_EXPIRES).messages();
-            let batch = request.await.map_err(|error| Error::unavailable("ask for deliveries", error))?;
+            let request = open
+                .consumer
+                .batch()
+                .max_messages(places.num_permits())
+                .expires(PULL_EXPIRES)
+                .messages();
+            let batch = request
+                .await
+                .map_err(|error| Error::unavailable("ask for deliveries", error))?;
             open.batch = Some((batch, places));
         }
-        let Some((batch, places)) = open.batch.as_mut() else { return Ok(None) };
+        let Some((batch, places)) = open.batch.as_mut() else {
+            return Ok(None);
+        };
         let message = tokio::select! {
             biased;
             message = batch.next() => message,
@@ -173,14 +198,18 @@ impl Deliveries {
         if places.num_permits() == 0 {
             open.batch = None;
         }
-        Ok(place.and_then(|place| Delivery::new(message, self.options.ack_wait, self.bus.clone(), place)))
+        Ok(place.and_then(|place| {
+            Delivery::new(message, self.options.ack_wait, self.bus.clone(), place)
+        }))
     }
 
     async fn open(&self) -> Result<Open> {
         let mut link = self.bus.link();
         link.borrow_and_update();
         let stream = self.bus.stream(self.queue.stream()).await?;
-        let name = self.queue.consumer(stream.cached_info().created.unix_timestamp_nanos())?;
+        let name = self
+            .queue
+            .consumer(stream.cached_info().created.unix_timestamp_nanos())?;
         let consumer = stream
             .create_consumer(pull::Config {
                 durable_name: Some(name),
@@ -194,13 +223,20 @@ impl Deliveries {
             })
             .await
             .map_err(|error| Error::unavailable("open a queue", error))?;
-        Ok(Open { consumer, link, batch: None })
+        Ok(Open {
+            consumer,
+            link,
+            batch: None,
+        })
     }
 }
 
 /// All places that are free, at least one.
 async fn free_places(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    let mut taken = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+    let mut taken = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
     while let Ok(more) = Arc::clone(places).try_acquire_owned() {
         taken.merge(more);
     }

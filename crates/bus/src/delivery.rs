@@ -42,7 +42,15 @@ impl Delivery {
         let delivered = u64::try_from(info.delivered).unwrap_or(1);
         let reply = message.reply.clone();
         let id = message_id(message.headers.as_ref());
-        Some(Self { message: message.message, id, reply, delivered, ack_wait, bus, _place: place })
+        Some(Self {
+            message: message.message,
+            id,
+            reply,
+            delivered,
+            ack_wait,
+            bus,
+            _place: place,
+        })
     }
 
     /// The content.
@@ -78,7 +86,8 @@ impl Delivery {
     /// # Errors
     /// When the server does not confirm; the message is then delivered again when its time to be settled is over.
     pub async fn retry_after(mut self, delay: Duration) -> Result<()> {
-        self.settle("put the delivery back", AckKind::Nak(Some(delay))).await
+        self.settle("put the delivery back", AckKind::Nak(Some(delay)))
+            .await
     }
 
     /// Never: it becomes a dead letter with this reason, and is not delivered again.
@@ -97,8 +106,14 @@ impl Delivery {
             Some((kind, _)) => kind.dead_letter_subject(),
             None => subjects::DEAD_COMMITS.to_owned(),
         };
-        record.store(&self.bus, subject, self.reply.as_ref()).await?;
-        tracing::warn!(delivery.subject = record.subject, reason, "rejected a delivery");
+        record
+            .store(&self.bus, subject, self.reply.as_ref())
+            .await?;
+        tracing::warn!(
+            delivery.subject = record.subject,
+            reason,
+            "rejected a delivery"
+        );
         self.settle("end the delivery", AckKind::Term).await
     }
 
@@ -107,7 +122,11 @@ impl Delivery {
     pub fn keep_alive(&self) -> KeepAlive {
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         if let Some(reply) = self.reply.clone() {
-            let heartbeat = Heartbeat { client: self.bus.client().clone(), reply, ack_wait: self.ack_wait };
+            let heartbeat = Heartbeat {
+                client: self.bus.client().clone(),
+                reply,
+                ack_wait: self.ack_wait,
+            };
             let (stopped, lost) = (stop.clone(), lost.clone());
             let closing = self.bus.closing().clone();
             self.bus.tasks().spawn(async move {
@@ -118,11 +137,16 @@ impl Delivery {
                 }
             });
         }
-        KeepAlive { lost, _stop: stop.drop_guard() }
+        KeepAlive {
+            lost,
+            _stop: stop.drop_guard(),
+        }
     }
 
     async fn settle(&mut self, doing: &'static str, verdict: AckKind) -> Result<()> {
-        let Some(reply) = self.reply.clone() else { return Ok(()) };
+        let Some(reply) = self.reply.clone() else {
+            return Ok(());
+        };
         let limit = self.bus.config().request_timeout;
         // When this does not succeed, dropping self offers the message again, or fails as this did.
         say(self.bus.client(), reply, verdict, limit, doing).await?;
@@ -143,8 +167,12 @@ impl std::fmt::Debug for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        let Some(reply) = self.reply.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
         let client = self.bus.client().clone();
         let offer_again = async move {
             if let Err(error) = client.publish(reply, AckKind::Nak(None).into()).await {
@@ -189,7 +217,15 @@ impl Heartbeat {
                 return;
             }
             let beaten = Instant::now();
-            match say(&self.client, self.reply.clone(), AckKind::Progress, limit, "extend the delivery").await {
+            match say(
+                &self.client,
+                self.reply.clone(),
+                AckKind::Progress,
+                limit,
+                "extend the delivery",
+            )
+            .await
+            {
                 Ok(()) => {
                     confirmed = beaten;
                     next = beaten + period;
@@ -204,7 +240,13 @@ impl Heartbeat {
 }
 
 /// Gives the server a verdict and waits until it has it.
-async fn say(client: &Client, reply: Subject, verdict: AckKind, limit: Duration, doing: &'static str) -> Result<()> {
+async fn say(
+    client: &Client,
+    reply: Subject,
+    verdict: AckKind,
+    limit: Duration,
+    doing: &'static str,
+) -> Result<()> {
     let request = Request::new().payload(verdict.into()).timeout(Some(limit));
     match client.send_request(reply, request).await {
         Ok(_) => Ok(()),

@@ -27,7 +27,11 @@ pub enum Durability {
 pub(crate) async fn check(config: &BusConfig) -> Durability {
     let durability = match &config.monitoring_url {
         None => Durability::Unknown,
-        Some(url) => tokio::time::timeout(TIME_LIMIT, varz(url)).await.ok().flatten().unwrap_or(Durability::Unknown),
+        Some(url) => tokio::time::timeout(TIME_LIMIT, varz(url))
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or(Durability::Unknown),
     };
     match durability {
         Durability::Always => tracing::debug!("the NATS server syncs every message"),
@@ -46,10 +50,15 @@ pub(crate) async fn check(config: &BusConfig) -> Durability {
 async fn varz(url: &str) -> Option<Durability> {
     let address = url.strip_prefix("http://")?.trim_end_matches('/');
     let mut connection = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET /varz HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
+    let request =
+        format!("GET /varz HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
     connection.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
-    connection.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await.ok()?;
+    connection
+        .take(MAX_ANSWER_BYTES)
+        .read_to_end(&mut answer)
+        .await
+        .ok()?;
     parse(&answer)
 }
 
@@ -59,8 +68,15 @@ fn parse(answer: &[u8]) -> Option<Durability> {
     let varz: serde_json::Value = serde_json::from_slice(&answer[body..]).ok()?;
     let jetstream = varz.get("jetstream")?.get("config")?;
     // The server leaves the field out when it is false.
-    let always = jetstream.get("sync_always").and_then(serde_json::Value::as_bool).unwrap_or(false);
-    Some(if always { Durability::Always } else { Durability::Interval })
+    let always = jetstream
+        .get("sync_always")
+        .and_then(serde_json::Value::as_bool)
+        .unwrap_or(false);
+    Some(if always {
+        Durability::Always
+    } else {
+        Durability::Interval
+    })
 }
 
 #[cfg(test)]
@@ -69,9 +85,17 @@ mod tests {
 
     #[test]
     fn the_sync_setting_is_read_from_the_monitoring_answer() {
-        let answer = |config: &str| format!("HTTP/1.0 200 OK\r\nA: b\r\n\r\n{{\"jetstream\":{{\"config\":{config}}}}}");
-        assert_eq!(parse(answer("{\"sync_always\":true}").as_bytes()), Some(Durability::Always));
-        assert_eq!(parse(answer("{\"sync_interval\":1}").as_bytes()), Some(Durability::Interval));
+        let answer = |config: &str| {
+            format!("HTTP/1.0 200 OK\r\nA: b\r\n\r\n{{\"jetstream\":{{\"config\":{config}}}}}")
+        };
+        assert_eq!(
+            parse(answer("{\"sync_always\":true}").as_bytes()),
+            Some(Durability::Always)
+        );
+        assert_eq!(
+            parse(answer("{\"sync_interval\":1}").as_bytes()),
+            Some(Durability::Interval)
+        );
         assert_eq!(parse(b"HTTP/1.0 404 Not Found\r\n\r\n"), None);
     }
 }

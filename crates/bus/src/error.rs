@@ -12,7 +12,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// No server answered in time.
-    #[error("no NATS server answered at {url} within {waited:?}; is it running, and is the address right?")]
+    #[error(
+        "no NATS server answered at {url} within {waited:?}; is it running, and is the address right?"
+    )]
     Connect {
         /// The address that was tried, without credentials.
         url: String,
@@ -22,7 +24,9 @@ pub enum Error {
         source: Cause,
     },
     /// The server does not let us in.
-    #[error("the NATS server at {url} refused the connection; check its address, credentials and TLS settings")]
+    #[error(
+        "the NATS server at {url} refused the connection; check its address, credentials and TLS settings"
+    )]
     Refused {
         /// The address that was tried, without credentials.
         url: String,
@@ -38,7 +42,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The server is too old.
-    #[error("the NATS server at {url} is version {found}, Slipway needs 2.10 or later; install a newer nats-server")]
+    #[error(
+        "the NATS server at {url} is version {found}, Slipway needs 2.10 or later; install a newer nats-server"
+    )]
     TooOld {
         /// The server's address, without credentials.
         url: String,
@@ -46,7 +52,9 @@ pub enum Error {
         found: String,
     },
     /// A stream cannot be made or changed.
-    #[error("cannot set up the stream {stream}; is JetStream on, with enough storage and servers for the replicas?")]
+    #[error(
+        "cannot set up the stream {stream}; is JetStream on, with enough storage and servers for the replicas?"
+    )]
     Stream {
         /// The stream's name.
         stream: &'static str,
@@ -83,7 +91,9 @@ pub enum Error {
         limit: usize,
     },
     /// Something that this process has already seen is not on the server.
-    #[error("event {after} was seen before, but the event stream ends at {last}: the server lost its data")]
+    #[error(
+        "event {after} was seen before, but the event stream ends at {last}: the server lost its data"
+    )]
     Behind {
         /// The last event seen here.
         after: u64,
@@ -152,7 +162,10 @@ impl Error {
     /// Whether trying again can help.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Connect { .. } | Self::Unavailable { .. } | Self::Contended { .. } | Self::LogLost { .. } => ErrorClass::Retryable,
+            Self::Connect { .. }
+            | Self::Unavailable { .. }
+            | Self::Contended { .. }
+            | Self::LogLost { .. } => ErrorClass::Retryable,
             Self::Refused { .. }
             | Self::Credentials { .. }
             | Self::TooOld { .. }
@@ -171,7 +184,10 @@ impl Error {
     }
 
     pub(crate) fn unavailable(doing: &'static str, source: impl Into<Cause>) -> Self {
-        Self::Unavailable { doing, source: source.into() }
+        Self::Unavailable {
+            doing,
+            source: source.into(),
+        }
     }
 }
 

@@ -81,7 +81,12 @@ impl EventStore {
         let id = subjects::escape(event_id);
         let attempt = || self.append_once(&name, expected_last, &id, payload.clone());
         let outcome = attempt
-            .retry(ExponentialBuilder::default().with_jitter().with_min_delay(Duration::from_millis(50)).with_max_times(4))
+            .retry(
+                ExponentialBuilder::default()
+                    .with_jitter()
+                    .with_min_delay(Duration::from_millis(50))
+                    .with_max_times(4),
+            )
             .when(|error| matches!(error, Outcome::Failed(error) if error.is_retryable()))
             .await;
         match outcome {
@@ -89,8 +94,15 @@ impl EventStore {
             Err(Outcome::Failed(error)) => Err(error.into()),
             // An earlier attempt, whose acknowledgement got lost, may have stored it.
             Err(Outcome::Conflict) => match self.next(&name, expected_last).await? {
-                Some(stored) if message_id(Some(&stored.headers)).as_deref() == Some(id.as_str()) => Ok(stored.sequence),
-                _ => Err(AppendError::Conflict { subject: subject.clone(), expected: expected_last }),
+                Some(stored)
+                    if message_id(Some(&stored.headers)).as_deref() == Some(id.as_str()) =>
+                {
+                    Ok(stored.sequence)
+                }
+                _ => Err(AppendError::Conflict {
+                    subject: subject.clone(),
+                    expected: expected_last,
+                }),
             },
         }
     }
@@ -125,7 +137,14 @@ impl EventStore {
             From::After(sequence) => Some(sequence),
             From::Now => None,
         };
-        let replay = Replay::start(&self.bus, StreamKind::Events, filter.pattern()?, after, READ_AHEAD_EVENTS).await?;
+        let replay = Replay::start(
+            &self.bus,
+            StreamKind::Events,
+            filter.pattern()?,
+            after,
+            READ_AHEAD_EVENTS,
+        )
+        .await?;
         Ok(Follower { replay })
     }
 
@@ -134,28 +153,61 @@ impl EventStore {
     /// # Errors
     /// When the bus is unavailable.
     pub async fn last_sequence(&self) -> Result<u64> {
-        Ok(self.bus.stream(StreamKind::Events).await?.cached_info().state.last_sequence)
+        Ok(self
+            .bus
+            .stream(StreamKind::Events)
+            .await?
+            .cached_info()
+            .state
+            .last_sequence)
     }
 
-    async fn append_once(&self, subject: &str, expected: u64, id: &str, payload: Bytes) -> Result<u64, Outcome> {
+    async fn append_once(
+        &self,
+        subject: &str,
+        expected: u64,
+        id: &str,
+        payload: Bytes,
+    ) -> Result<u64, Outcome> {
         let bytes = payload.len();
         let message = PublishMessage::build()
             .message_id(id)
             .expected_stream(StreamKind::Events.name())
             .expected_last_subject_sequence(expected)
             .payload(payload);
-        let published = async { self.bus.jetstream().send_publish(subject.to_owned(), message).await?.await }.await;
+        let published = async {
+            self.bus
+                .jetstream()
+                .send_publish(subject.to_owned(), message)
+                .await?
+                .await
+        }
+        .await;
         match published {
             Ok(stored) => Ok(stored.sequence),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Err(Outcome::Conflict),
-            Err(error) => Err(Outcome::Failed(publish_error("append the event", &self.bus, bytes, error))),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                Err(Outcome::Conflict)
+            }
+            Err(error) => Err(Outcome::Failed(publish_error(
+                "append the event",
+                &self.bus,
+                bytes,
+                error,
+            ))),
         }
     }
 
     async fn next(&self, subject: &str, after: u64) -> Result<Option<StreamMessage>> {
-        let stream = self.bus.jetstream().get_stream_no_info(StreamKind::Events.name()).await;
+        let stream = self
+            .bus
+            .jetstream()
+            .get_stream_no_info(StreamKind::Events.name())
+            .await;
         let stream = stream.map_err(|error| Error::unavailable("open the event stream", error))?;
-        match stream.direct_get_next_for_subject(subject, Some(after + 1)).await {
+        match stream
+            .direct_get_next_for_subject(subject, Some(after + 1))
+            .await
+        {
             Ok(message) => Ok(Some(message)),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::unavailable("load events", error)),
@@ -169,10 +221,22 @@ enum Outcome {
 }
 
 /// What a failed publish means.
-pub(crate) fn publish_error(doing: &'static str, bus: &Bus, bytes: usize, error: PublishError) -> Error {
+pub(crate) fn publish_error(
+    doing: &'static str,
+    bus: &Bus,
+    bytes: usize,
+    error: PublishError,
+) -> Error {
     match error.kind() {
-        PublishErrorKind::MaxPayloadExceeded => Error::TooLarge { doing, bytes, limit: bus.client().max_payload() },
-        PublishErrorKind::Other if is_bad_request(&error) => Error::Denied { doing, source: error.into() },
+        PublishErrorKind::MaxPayloadExceeded => Error::TooLarge {
+            doing,
+            bytes,
+            limit: bus.client().max_payload(),
+        },
+        PublishErrorKind::Other if is_bad_request(&error) => Error::Denied {
+            doing,
+            source: error.into(),
+        },
         _ => Error::unavailable(doing, error),
     }
 }
@@ -180,7 +244,9 @@ pub(crate) fn publish_error(doing: &'static str, bus: &Bus, bytes: usize, error:
 /// Whether the server understood and refused; other failures, a full queue among them, may pass.
 fn is_bad_request(error: &PublishError) -> bool {
     let source = std::error::Error::source(error);
-    source.and_then(|source| source.downcast_ref::<jetstream::Error>()).is_some_and(|reason| reason.code() == 400)
+    source
+        .and_then(|source| source.downcast_ref::<jetstream::Error>())
+        .is_some_and(|reason| reason.code() == 400)
 }
 
 /// Follows events; see [`EventStore::follow`].
@@ -207,7 +273,11 @@ impl Follower {
 
 fn stored_event(message: Stored) -> Option<StoredEvent> {
     let Some(subject) = EventSubject::parse(&message.subject) else {
-        tracing::warn!(event.subject = message.subject, event.sequence = message.sequence, "not an event of Slipway's");
+        tracing::warn!(
+            event.subject = message.subject,
+            event.sequence = message.sequence,
+            "not an event of Slipway's"
+        );
         return None;
     };
     Some(StoredEvent {

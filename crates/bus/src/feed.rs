@@ -27,8 +27,19 @@ impl Feed {
     pub async fn publish(&self, event_type: &str, event_id: &str, payload: Bytes) -> Result<()> {
         let subject = subjects::cdevent(event_type)?;
         let bytes = payload.len();
-        let message = PublishMessage::build().message_id(subjects::escape(event_id)).payload(payload);
-        let stored = async { self.bus.jetstream().send_publish(subject, message).await?.await }.await;
-        stored.map(drop).map_err(|error| publish_error("publish to the feed", &self.bus, bytes, error))
+        let message = PublishMessage::build()
+            .message_id(subjects::escape(event_id))
+            .payload(payload);
+        let stored = async {
+            self.bus
+                .jetstream()
+                .send_publish(subject, message)
+                .await?
+                .await
+        }
+        .await;
+        stored
+            .map(drop)
+            .map_err(|error| publish_error("publish to the feed", &self.bus, bytes, error))
     }
 }

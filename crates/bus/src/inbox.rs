@@ -26,12 +26,28 @@ impl Inbox {
     ///
     /// # Errors
     /// When the server does not confirm it, or the repository's name is not valid.
-    pub async fn publish(&self, repository: &str, delivery_id: &str, payload: Bytes) -> Result<bool> {
+    pub async fn publish(
+        &self,
+        repository: &str,
+        delivery_id: &str,
+        payload: Bytes,
+    ) -> Result<bool> {
         let subject = subjects::commit(repository)?;
         let bytes = payload.len();
-        let id = format!("{}.{}", subjects::escape(repository), subjects::escape(delivery_id));
+        let id = format!(
+            "{}.{}",
+            subjects::escape(repository),
+            subjects::escape(delivery_id)
+        );
         let message = PublishMessage::build().message_id(id).payload(payload);
-        let stored = async { self.bus.jetstream().send_publish(subject, message).await?.await }.await;
+        let stored = async {
+            self.bus
+                .jetstream()
+                .send_publish(subject, message)
+                .await?
+                .await
+        }
+        .await;
         match stored {
             Ok(stored) => Ok(!stored.duplicate),
             Err(error) => Err(publish_error("take the commit in", &self.bus, bytes, error)),

@@ -30,27 +30,52 @@ impl JobQueue {
     ///
     /// # Errors
     /// When the server does not confirm it, or the queue is full.
-    pub async fn enqueue(&self, kind: JobKind, pool: Option<&str>, job_id: &str, payload: Bytes) -> Result<()> {
+    pub async fn enqueue(
+        &self,
+        kind: JobKind,
+        pool: Option<&str>,
+        job_id: &str,
+        payload: Bytes,
+    ) -> Result<()> {
         let subject = subjects::job(kind, pool)?;
         let (id, bytes) = (subjects::escape(job_id), payload.len());
         let publish = || async {
-            let message = PublishMessage::build().message_id(&id).payload(payload.clone());
-            self.bus.jetstream().send_publish(subject.clone(), message).await?.await
+            let message = PublishMessage::build()
+                .message_id(&id)
+                .payload(payload.clone());
+            self.bus
+                .jetstream()
+                .send_publish(subject.clone(), message)
+                .await?
+                .await
         };
         let mut outcome = publish().await;
-        if outcome.as_ref().is_err_and(|error| error.kind() == PublishErrorKind::StreamNotFound) {
+        if outcome
+            .as_ref()
+            .is_err_and(|error| error.kind() == PublishErrorKind::StreamNotFound)
+        {
             self.bus.stream(StreamKind::Jobs).await?;
             outcome = publish().await;
         }
-        outcome.map(drop).map_err(|error| publish_error("enqueue the job", &self.bus, bytes, error))
+        outcome
+            .map(drop)
+            .map_err(|error| publish_error("enqueue the job", &self.bus, bytes, error))
     }
 
     /// Takes jobs of a kind: those for `pool`, or those for any worker.
     ///
     /// # Errors
     /// When the bus is unavailable or the pool's name is not valid.
-    pub async fn deliveries(&self, kind: JobKind, pool: Option<&str>, options: DeliveryOptions) -> Result<Deliveries> {
-        let queue = Queue::Jobs { kind, pool: pool.map(str::to_owned) };
+    pub async fn deliveries(
+        &self,
+        kind: JobKind,
+        pool: Option<&str>,
+        options: DeliveryOptions,
+    ) -> Result<Deliveries> {
+        let queue = Queue::Jobs {
+            kind,
+            pool: pool.map(str::to_owned),
+        };
         Deliveries::start(&self.bus, queue, options).await
     }
 

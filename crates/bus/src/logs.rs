@@ -76,13 +76,19 @@ pub struct LogStore {
 
 impl LogStore {
     pub(crate) fn new(bus: Bus) -> Self {
-        Self { bus, stage_limit_bytes: DEFAULT_STAGE_LIMIT_BYTES }
+        Self {
+            bus,
+            stage_limit_bytes: DEFAULT_STAGE_LIMIT_BYTES,
+        }
     }
 
     /// The same, but writers keep at most this many bytes of each stage (by default 256 MiB).
     #[must_use]
     pub fn with_stage_limit(self, bytes: u64) -> Self {
-        Self { stage_limit_bytes: bytes, ..self }
+        Self {
+            stage_limit_bytes: bytes,
+            ..self
+        }
     }
 
     /// Begins to write the log of a stage.
@@ -106,7 +112,14 @@ impl LogStore {
             Some(stage) => subjects::log(run, stage)?,
             None => subjects::logs(run)?,
         };
-        let replay = Replay::start(&self.bus, StreamKind::Logs, filter, Some(0), READ_AHEAD_CHUNKS).await?;
+        let replay = Replay::start(
+            &self.bus,
+            StreamKind::Logs,
+            filter,
+            Some(0),
+            READ_AHEAD_CHUNKS,
+        )
+        .await?;
         Ok(LogReader {
             replay,
             end_with_stage: stage.is_some(),
@@ -160,7 +173,11 @@ impl LogReader {
 
     fn take(&mut self, message: &Stored) {
         let Some((stage, chunk)) = read_chunk(message) else {
-            tracing::warn!(log.subject = message.subject, log.sequence = message.sequence, "cannot read a chunk of a log");
+            tracing::warn!(
+                log.subject = message.subject,
+                log.sequence = message.sequence,
+                "cannot read a chunk of a log"
+            );
             return;
         };
         let key = (stage.clone(), chunk.writer.clone());
@@ -183,13 +200,18 @@ impl LogReader {
     fn yield_chunk(&mut self, stage: &str, chunk: LogChunk) {
         self.ended.remove(stage);
         let (truncated, end) = (chunk.truncated, chunk.end);
-        self.ready.extend(chunk.into_lines(stage).map(LogItem::Line));
+        self.ready
+            .extend(chunk.into_lines(stage).map(LogItem::Line));
         if truncated {
-            self.ready.push_back(LogItem::Truncated { stage: stage.to_owned() });
+            self.ready.push_back(LogItem::Truncated {
+                stage: stage.to_owned(),
+            });
         }
         if end {
             self.ended.insert(stage.to_owned());
-            self.ready.push_back(LogItem::End { stage: stage.to_owned() });
+            self.ready.push_back(LogItem::End {
+                stage: stage.to_owned(),
+            });
         }
     }
 }

@@ -52,8 +52,12 @@ impl Presence {
     ) -> Result<Announcement> {
         let client = self.bus.client().clone();
         let subscription = client.subscribe(subjects::worker(worker)?).await;
-        let mut questions = subscription.map_err(|error| Error::unavailable("announce the worker", error))?;
-        client.flush().await.map_err(|error| Error::unavailable("announce the worker", error))?;
+        let mut questions =
+            subscription.map_err(|error| Error::unavailable("announce the worker", error))?;
+        client
+            .flush()
+            .await
+            .map_err(|error| Error::unavailable("announce the worker", error))?;
         let (stop, closing) = (CancellationToken::new(), self.bus.closing().clone());
         let stopped = stop.clone();
         self.bus.tasks().spawn(async move {
@@ -64,14 +68,22 @@ impl Presence {
                     question = questions.next() => question,
                 };
                 let Some(question) = question else { return };
-                let Some(reply) = question.reply else { continue };
-                let answer = Bytes::from_static(if holds(&question.payload) { HOLDS } else { FREE });
+                let Some(reply) = question.reply else {
+                    continue;
+                };
+                let answer = Bytes::from_static(if holds(&question.payload) {
+                    HOLDS
+                } else {
+                    FREE
+                });
                 if let Err(error) = client.publish(reply, answer).await {
                     tracing::debug!(%error, "cannot answer who is at work");
                 }
             }
         });
-        Ok(Announcement { _stop: stop.drop_guard() })
+        Ok(Announcement {
+            _stop: stop.drop_guard(),
+        })
     }
 
     /// Asks a worker whether it holds something. [`WorkerState::Gone`] is only said when our own connection is old
@@ -81,7 +93,9 @@ impl Presence {
     /// When the worker's id is not valid.
     pub async fn ask(&self, worker: &str, question: Bytes) -> Result<WorkerState> {
         let subject = subjects::worker(worker)?;
-        let request = Request::new().payload(question).timeout(Some(ANSWER_WITHIN));
+        let request = Request::new()
+            .payload(question)
+            .timeout(Some(ANSWER_WITHIN));
         let before = *self.bus.link().borrow();
         let answer = self.bus.client().send_request(subject, request).await;
         Ok(match answer {
@@ -90,7 +104,11 @@ impl Presence {
             Err(error) if error.kind() == RequestErrorKind::NoResponders => {
                 let steady = before.since.elapsed() >= self.bus.config().presence_grace;
                 let same = self.bus.link().borrow().epoch == before.epoch;
-                if steady && same { WorkerState::Gone } else { WorkerState::Unknown }
+                if steady && same {
+                    WorkerState::Gone
+                } else {
+                    WorkerState::Unknown
+                }
             }
             Ok(_) | Err(_) => WorkerState::Unknown,
         })

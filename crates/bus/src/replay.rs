@@ -78,7 +78,10 @@ impl Replay {
         let head = bus.stream(stream).await?.cached_info().state.last_sequence;
         let last = after.unwrap_or(head);
         if last > head {
-            return Err(Error::Behind { after: last, last: head });
+            return Err(Error::Behind {
+                after: last,
+                last: head,
+            });
         }
         Ok(Self {
             bus: bus.clone(),
@@ -87,7 +90,11 @@ impl Replay {
             batch,
             last,
             head,
-            caught_up: if last == head { CaughtUp::Unsaid } else { CaughtUp::No },
+            caught_up: if last == head {
+                CaughtUp::Unsaid
+            } else {
+                CaughtUp::No
+            },
             reader: None,
             pause: FIRST_PAUSE,
         })
@@ -136,7 +143,9 @@ impl Replay {
         }
         let consumer = stream
             .create_consumer(pull::Config {
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
+                deliver_policy: DeliverPolicy::ByStartSequence {
+                    start_sequence: self.last + 1,
+                },
                 ack_policy: AckPolicy::None,
                 filter_subject: self.filter.clone(),
                 memory_storage: true,
@@ -157,7 +166,11 @@ impl Replay {
             .messages()
             .await
             .map_err(|error| Error::unavailable("read a stream", error))?;
-        self.reader = Some(Reader { messages, link, delivered: 0 });
+        self.reader = Some(Reader {
+            messages,
+            link,
+            delivered: 0,
+        });
         Ok(())
     }
 
@@ -182,10 +195,15 @@ impl Replay {
         }
         reader.delivered += 1;
         self.last = info.stream_sequence;
-        if self.caught_up == CaughtUp::No && (info.pending == 0 || info.stream_sequence >= self.head) {
+        if self.caught_up == CaughtUp::No
+            && (info.pending == 0 || info.stream_sequence >= self.head)
+        {
             self.caught_up = CaughtUp::Unsaid;
         }
-        let (sequence, time) = (info.stream_sequence, timestamp(info.published.unix_timestamp_nanos()));
+        let (sequence, time) = (
+            info.stream_sequence,
+            timestamp(info.published.unix_timestamp_nanos()),
+        );
         Some(Stored {
             id: message_id(message.headers.as_ref()),
             subject: message.subject.to_string(),
@@ -203,5 +221,7 @@ pub(crate) fn timestamp(nanoseconds: i128) -> Timestamp {
 
 /// The id that the publisher gave the message.
 pub(crate) fn message_id(headers: Option<&async_nats::HeaderMap>) -> Option<String> {
-    headers?.get(async_nats::header::NATS_MESSAGE_ID).map(|id| id.as_str().to_owned())
+    headers?
+        .get(async_nats::header::NATS_MESSAGE_ID)
+        .map(|id| id.as_str().to_owned())
 }

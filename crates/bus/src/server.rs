@@ -40,7 +40,12 @@ pub struct NatsServerConfig {
 impl NatsServerConfig {
     /// `nats-server` from `PATH`, on free ports, with monitoring.
     pub fn new(data_directory: impl Into<PathBuf>) -> Self {
-        Self { binary: "nats-server".into(), data_directory: data_directory.into(), port: None, monitoring: true }
+        Self {
+            binary: "nats-server".into(),
+            data_directory: data_directory.into(),
+            port: None,
+            monitoring: true,
+        }
     }
 }
 
@@ -58,7 +63,9 @@ pub enum ServerError {
         binary: String,
     },
     /// The program is too old to sync every message.
-    #[error("{binary} is version {found}; Slipway needs nats-server 2.10 or later, install a newer one")]
+    #[error(
+        "{binary} is version {found}; Slipway needs nats-server 2.10 or later, install a newer one"
+    )]
     TooOld {
         /// The program.
         binary: String,
@@ -90,7 +97,9 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The data directory is in use.
-    #[error("a NATS server (process {server}) started by process {owner} uses {directory}; stop that first")]
+    #[error(
+        "a NATS server (process {server}) started by process {owner} uses {directory}; stop that first"
+    )]
     InUse {
         /// The data directory.
         directory: String,
@@ -137,7 +146,11 @@ impl NatsServer {
         let files = Files::create(&config.data_directory)?;
         orphan::make_way(&files).await?;
         let port = free_port(config.port).await?;
-        let monitoring_port = if config.monitoring { Some(free_port(None).await?) } else { None };
+        let monitoring_port = if config.monitoring {
+            Some(free_port(None).await?)
+        } else {
+            None
+        };
         let name = format!("slipway-{}", uuid::Uuid::new_v4().simple());
         files.write_configuration(&name, port, monitoring_port)?;
         let child = Command::new(&config.binary)
@@ -151,7 +164,12 @@ impl NatsServer {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| ServerError::Run { binary, source })?;
-        let mut server = Self { child, files, port, monitoring_port };
+        let mut server = Self {
+            child,
+            files,
+            port,
+            monitoring_port,
+        };
         if let Some(pid) = server.child.id() {
             server.files.write_owner(pid)?;
         }
@@ -166,7 +184,8 @@ impl NatsServer {
 
     /// The address that shows the server's state.
     pub fn monitoring_url(&self) -> Option<String> {
-        self.monitoring_port.map(|port| format!("http://127.0.0.1:{port}"))
+        self.monitoring_port
+            .map(|port| format!("http://127.0.0.1:{port}"))
     }
 
     /// Waits until the server ends by itself, which it should not.
@@ -184,8 +203,14 @@ impl NatsServer {
     pub async fn stop(mut self) -> io::Result<()> {
         if let Some(pid) = self.child.id() {
             orphan::terminate(pid).await;
-            if tokio::time::timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
-                tracing::warn!(server.pid = pid, "the NATS server does not stop; killing it");
+            if tokio::time::timeout(STOP_LIMIT, self.child.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!(
+                    server.pid = pid,
+                    "the NATS server does not stop; killing it"
+                );
                 self.child.kill().await?;
             }
         }
@@ -196,7 +221,10 @@ impl NatsServer {
     async fn wait_until_ready(&mut self, name: &str) -> Result<(), ServerError> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            if greeting(self.port).await.is_some_and(|info| info.contains(name)) {
+            if greeting(self.port)
+                .await
+                .is_some_and(|info| info.contains(name))
+            {
                 return Ok(());
             }
             let what = match self.child.try_wait() {
@@ -208,7 +236,10 @@ impl NatsServer {
                 Ok(None) => format!("it took no connections within {START_LIMIT:?}"),
                 Err(error) => format!("its state is unknown: {error}"),
             };
-            let (log, tail) = (self.files.log().display().to_string(), self.files.log_tail());
+            let (log, tail) = (
+                self.files.log().display().to_string(),
+                self.files.log_tail(),
+            );
             return Err(ServerError::NotReady { what, log, tail });
         }
     }
@@ -216,16 +247,29 @@ impl NatsServer {
 
 /// Fails when the program is missing or too old.
 async fn check_version(program: &Path, binary: &str) -> Result<(), ServerError> {
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let output = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
     let output = output.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => ServerError::Missing { binary: binary.to_owned() },
-        _ => ServerError::Run { binary: binary.to_owned(), source },
+        io::ErrorKind::NotFound => ServerError::Missing {
+            binary: binary.to_owned(),
+        },
+        _ => ServerError::Run {
+            binary: binary.to_owned(),
+            source,
+        },
     })?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if version(&said).is_some_and(|version| version >= OLDEST) {
         return Ok(());
     }
-    Err(ServerError::TooOld { binary: binary.to_owned(), found: said })
+    Err(ServerError::TooOld {
+        binary: binary.to_owned(),
+        found: said,
+    })
 }
 
 /// Major and minor version in `nats-server: v2.10.27`.
@@ -237,8 +281,12 @@ fn version(said: &str) -> Option<(u32, u32)> {
 /// The port, if it is free; some free port when none is asked for.
 async fn free_port(wanted: Option<u16>) -> Result<u16, ServerError> {
     let port = wanted.unwrap_or(0);
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.and_then(|listener| listener.local_addr());
-    Ok(bound.map_err(|source| ServerError::Port { port, source })?.port())
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .and_then(|listener| listener.local_addr());
+    Ok(bound
+        .map_err(|source| ServerError::Port { port, source })?
+        .port())
 }
 
 /// The first line that the server on a port says.
@@ -249,7 +297,9 @@ async fn greeting(port: u16) -> Option<String> {
         BufReader::new(connection).read_line(&mut line).await.ok()?;
         Some(line)
     };
-    tokio::time::timeout(Duration::from_secs(1), read).await.ok()?
+    tokio::time::timeout(Duration::from_secs(1), read)
+        .await
+        .ok()?
 }
 
 #[cfg(test)]

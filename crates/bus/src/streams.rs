@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Compression, Config, DiscardPolicy, RetentionPolicy, StorageType,
+};
 
 use crate::config::BusConfig;
 use crate::subjects;
@@ -23,7 +25,15 @@ pub(crate) enum StreamKind {
 }
 
 impl StreamKind {
-    pub(crate) const ALL: [Self; 6] = [Self::Events, Self::Jobs, Self::Dead, Self::Logs, Self::Inbox, Self::Feed];
+    /// In the order in which they are made: the logs, which reserve the most storage, come last.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Events,
+        Self::Jobs,
+        Self::Dead,
+        Self::Inbox,
+        Self::Feed,
+        Self::Logs,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -51,7 +61,11 @@ impl StreamKind {
     pub(crate) fn config(self, bus: &BusConfig) -> Config {
         let kept_for = |max_age: Duration| Config {
             name: self.name().to_owned(),
-            subjects: self.subjects().iter().map(|&subject| subject.to_owned()).collect(),
+            subjects: self
+                .subjects()
+                .iter()
+                .map(|&subject| subject.to_owned())
+                .collect(),
             storage: StorageType::File,
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::Old,
@@ -62,7 +76,10 @@ impl StreamKind {
             ..Config::default()
         };
         match self {
-            Self::Events => Config { deny_delete: true, ..kept_for(bus.event_retention) },
+            Self::Events => Config {
+                deny_delete: true,
+                ..kept_for(bus.event_retention)
+            },
             Self::Jobs => Config {
                 storage: StorageType::Memory,
                 retention: RetentionPolicy::WorkQueue,
@@ -77,8 +94,15 @@ impl StreamKind {
                 ..kept_for(bus.log_retention)
             },
             // Forges deliver the same webhook again up to hours later.
-            Self::Inbox => Config { duplicate_window: 24 * HOUR, max_messages: 1_000_000, ..kept_for(7 * DAY) },
-            Self::Feed => Config { max_messages: 1_000_000, ..kept_for(7 * DAY) },
+            Self::Inbox => Config {
+                duplicate_window: 24 * HOUR,
+                max_messages: 1_000_000,
+                ..kept_for(7 * DAY)
+            },
+            Self::Feed => Config {
+                max_messages: 1_000_000,
+                ..kept_for(7 * DAY)
+            },
         }
     }
 }

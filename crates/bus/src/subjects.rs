@@ -27,7 +27,8 @@ pub(crate) const LOGS: &str = "slipway-logs";
 pub(crate) const INBOX: &str = "slipway-inbox";
 pub(crate) const FEED: &str = "slipway-feed";
 
-pub(crate) const EVENT_SUBJECTS: [&str; 3] = ["slipway.run.*", "slipway.release.*", "slipway.rollout.*.*"];
+pub(crate) const EVENT_SUBJECTS: [&str; 3] =
+    ["slipway.run.*", "slipway.release.*", "slipway.rollout.*.*"];
 pub(crate) const JOB_SUBJECTS: [&str; 2] = ["slipway.job.*", "slipway.job.*.*"];
 pub(crate) const LOG_SUBJECTS: [&str; 1] = ["slipway.log.*.*"];
 pub(crate) const INBOX_SUBJECTS: [&str; 1] = ["slipway.commit.*"];
@@ -69,8 +70,15 @@ impl EventSubject {
         Ok(match self {
             Self::Run(run) => format!("slipway.run.{}", token("run", run)?),
             Self::Release(service) => format!("slipway.release.{}", token("service", service)?),
-            Self::Rollout { environment, service } => {
-                format!("slipway.rollout.{}.{}", token("environment", environment)?, token("service", service)?)
+            Self::Rollout {
+                environment,
+                service,
+            } => {
+                format!(
+                    "slipway.rollout.{}.{}",
+                    token("environment", environment)?,
+                    token("service", service)?
+                )
             }
         })
     }
@@ -82,7 +90,10 @@ impl EventSubject {
         let parsed = match next()? {
             "run" => Self::Run(unescape(next()?)?),
             "release" => Self::Release(unescape(next()?)?),
-            "rollout" => Self::Rollout { environment: unescape(next()?)?, service: unescape(next()?)? },
+            "rollout" => Self::Rollout {
+                environment: unescape(next()?)?,
+                service: unescape(next()?)?,
+            },
             _ => return None,
         };
         tokens.next().is_none().then_some(parsed)
@@ -94,7 +105,10 @@ impl fmt::Display for EventSubject {
         match self {
             Self::Run(run) => write!(f, "run {run}"),
             Self::Release(service) => write!(f, "releases of {service}"),
-            Self::Rollout { environment, service } => write!(f, "rollouts of {service} in {environment}"),
+            Self::Rollout {
+                environment,
+                service,
+            } => write!(f, "rollouts of {service} in {environment}"),
         }
     }
 }
@@ -192,7 +206,11 @@ pub(crate) fn parse_job(subject: &str) -> Option<(JobKind, Option<String>)> {
 
 /// The consumer of a job queue. `born` tells one life of the stream, which is lost with the server's memory, from the
 /// next: without it, an acknowledgement that was under way during a restart could settle another job.
-pub(crate) fn job_consumer(kind: JobKind, pool: Option<&str>, born: i128) -> Result<String, SubjectError> {
+pub(crate) fn job_consumer(
+    kind: JobKind,
+    pool: Option<&str>,
+    born: i128,
+) -> Result<String, SubjectError> {
     Ok(match pool {
         None => format!("{kind}-{born}"),
         Some(pool) => format!("{kind}-{born}-{}", token("pool", pool)?),
@@ -201,7 +219,11 @@ pub(crate) fn job_consumer(kind: JobKind, pool: Option<&str>, born: i128) -> Res
 
 /// The logs of one stage.
 pub(crate) fn log(run: &str, stage: &str) -> Result<String, SubjectError> {
-    Ok(format!("slipway.log.{}.{}", token("run", run)?, token("stage", stage)?))
+    Ok(format!(
+        "slipway.log.{}.{}",
+        token("run", run)?,
+        token("stage", stage)?
+    ))
 }
 
 /// The logs of all stages of a run.
@@ -216,7 +238,10 @@ pub(crate) fn parse_log_stage(subject: &str) -> Option<String> {
 
 /// Where commits of `repository` arrive.
 pub(crate) fn commit(repository: &str) -> Result<String, SubjectError> {
-    Ok(format!("slipway.commit.{}", token("repository", repository)?))
+    Ok(format!(
+        "slipway.commit.{}",
+        token("repository", repository)?
+    ))
 }
 
 /// The repository of a commit's subject, as its publisher wrote it.
@@ -228,7 +253,10 @@ pub(crate) fn parse_commit(subject: &str) -> Option<String> {
 /// Where the public feed carries events of `event_type`, a dotted CDEvents type such as
 /// `dev.cdevents.service.deployed.0.2.0`.
 pub(crate) fn cdevent(event_type: &str) -> Result<String, SubjectError> {
-    let tokens: Vec<String> = event_type.split('.').map(|part| token("event type", part)).collect::<Result<_, _>>()?;
+    let tokens: Vec<String> = event_type
+        .split('.')
+        .map(|part| token("event type", part))
+        .collect::<Result<_, _>>()?;
     Ok(format!("slipway.cdevents.{}", tokens.join(".")))
 }
 
@@ -246,21 +274,40 @@ mod tests {
         for subject in [
             EventSubject::Run("0198-a".into()),
             EventSubject::Release("delivery".into()),
-            EventSubject::Rollout { environment: "production".into(), service: "a.b.>".into() },
+            EventSubject::Rollout {
+                environment: "production".into(),
+                service: "a.b.>".into(),
+            },
         ] {
-            assert_eq!(EventSubject::parse(&subject.to_subject().unwrap()), Some(subject));
+            assert_eq!(
+                EventSubject::parse(&subject.to_subject().unwrap()),
+                Some(subject)
+            );
         }
     }
 
     #[test]
     fn a_service_cannot_reach_another_subject() {
-        let hostile = EventSubject::Rollout { environment: "test.x".into(), service: "*".into() };
-        assert_eq!(hostile.to_subject().unwrap(), "slipway.rollout.test%2Ex.%2A");
+        let hostile = EventSubject::Rollout {
+            environment: "test.x".into(),
+            service: "*".into(),
+        };
+        assert_eq!(
+            hostile.to_subject().unwrap(),
+            "slipway.rollout.test%2Ex.%2A"
+        );
     }
 
     #[test]
     fn foreign_subjects_are_not_event_subjects() {
-        for subject in ["slipway.run", "slipway.run.", "slipway.run.a.b", "slipway.job.build", "x.run.a", "slipway.run.%"] {
+        for subject in [
+            "slipway.run",
+            "slipway.run.",
+            "slipway.run.a.b",
+            "slipway.job.build",
+            "x.run.a",
+            "slipway.run.%",
+        ] {
             assert_eq!(EventSubject::parse(subject), None, "{subject}");
         }
     }
@@ -268,8 +315,14 @@ mod tests {
     #[test]
     fn job_subjects_tell_kind_and_pool() {
         let subject = job(JobKind::Build, Some("gpu.large")).unwrap();
-        assert_eq!(parse_job(&subject), Some((JobKind::Build, Some("gpu.large".into()))));
-        assert_eq!(parse_job("slipway.job.deploy"), Some((JobKind::Deploy, None)));
+        assert_eq!(
+            parse_job(&subject),
+            Some((JobKind::Build, Some("gpu.large".into())))
+        );
+        assert_eq!(
+            parse_job("slipway.job.deploy"),
+            Some((JobKind::Deploy, None))
+        );
         assert_eq!(parse_job("slipway.job.dance"), None);
     }
 }

@@ -36,7 +36,12 @@ impl TestNats {
         for _ in 0..5 {
             let directory = tempfile::Builder::new().prefix("nats-").tempdir()?;
             let (port, monitoring_port) = (free_port().await?, free_port().await?);
-            let mut server = Self { child: None, directory, port, monitoring_port };
+            let mut server = Self {
+                child: None,
+                directory,
+                port,
+                monitoring_port,
+            };
             server.write_configuration()?;
             match server.restart().await {
                 Ok(()) => return Ok(server),
@@ -73,7 +78,10 @@ impl TestNats {
     /// When it does not start.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill().await?;
-        let log = std::fs::File::options().create(true).append(true).open(self.directory.path().join("log"))?;
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.path().join("log"))?;
         let child = Command::new("nats-server")
             .arg("--config")
             .arg(self.configuration())
@@ -94,7 +102,8 @@ impl TestNats {
                 return Ok(());
             }
             if child.try_wait()?.is_some() || Instant::now() > deadline {
-                let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+                let log =
+                    std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
                 bail!("nats-server does not take connections:\n{log}");
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -114,7 +123,8 @@ impl TestNats {
             self.monitoring_port,
             self.directory.path().join("store"),
         );
-        std::fs::write(self.configuration(), text).context("cannot write the server's configuration")
+        std::fs::write(self.configuration(), text)
+            .context("cannot write the server's configuration")
     }
 }
 
@@ -124,7 +134,10 @@ fn server_name(port: u16) -> String {
 }
 
 async fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await?
+        .local_addr()?
+        .port())
 }
 
 async fn greets(port: u16, name: &str) -> bool {
@@ -135,5 +148,8 @@ async fn greets(port: u16, name: &str) -> bool {
         Some(line)
     };
     let greeting = tokio::time::timeout(Duration::from_secs(1), greeting).await;
-    greeting.ok().flatten().is_some_and(|line| line.contains(name))
+    greeting
+        .ok()
+        .flatten()
+        .is_some_and(|line| line.contains(name))
 }

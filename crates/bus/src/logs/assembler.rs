@@ -74,7 +74,12 @@ impl Assembler {
 
     /// Takes a piece of output.
     pub(crate) fn push(&mut self, piece: Piece) {
-        let Piece { stream, mut bytes, time_us, at } = piece;
+        let Piece {
+            stream,
+            mut bytes,
+            time_us,
+            at,
+        } = piece;
         while !bytes.is_empty() && !self.truncated {
             let room = self.longest_line() - self.partial(stream).bytes.len();
             let within = &bytes[..bytes.len().min(room + 1)];
@@ -92,8 +97,13 @@ impl Assembler {
 
     /// When [`Assembler::tick`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let partials = [&self.out, &self.err].into_iter().filter(|partial| !partial.bytes.is_empty());
-        let partial = partials.filter_map(|partial| partial.since).min().map(|since| since + PARTIAL_LINGER);
+        let partials = [&self.out, &self.err]
+            .into_iter()
+            .filter(|partial| !partial.bytes.is_empty());
+        let partial = partials
+            .filter_map(|partial| partial.since)
+            .min()
+            .map(|since| since + PARTIAL_LINGER);
         let chunk = self.chunk_since.map(|since| since + LINGER);
         [partial, chunk].into_iter().flatten().min()
     }
@@ -102,7 +112,11 @@ impl Assembler {
     pub(crate) fn tick(&mut self, now: Instant) {
         for stream in [LogStream::Out, LogStream::Err] {
             let partial = self.partial(stream);
-            if !partial.bytes.is_empty() && partial.since.is_some_and(|since| since + PARTIAL_LINGER <= now) {
+            if !partial.bytes.is_empty()
+                && partial
+                    .since
+                    .is_some_and(|since| since + PARTIAL_LINGER <= now)
+            {
                 self.line(stream, None, true, now);
             }
         }
@@ -175,8 +189,16 @@ impl Assembler {
         }
         self.chunk_since.get_or_insert(at);
         self.chunk_bytes += bytes.len() + LINE_OVERHEAD_BYTES;
-        let (error, after_us) = (stream == LogStream::Err, time_us.saturating_sub(self.chunk.time_us));
-        self.chunk.lines.push(ChunkLine { bytes, after_us, error, continued });
+        let (error, after_us) = (
+            stream == LogStream::Err,
+            time_us.saturating_sub(self.chunk.time_us),
+        );
+        self.chunk.lines.push(ChunkLine {
+            bytes,
+            after_us,
+            error,
+            continued,
+        });
         if over {
             self.truncate();
         }
@@ -208,7 +230,12 @@ mod tests {
     use super::*;
 
     fn piece(stream: LogStream, bytes: &[u8], at: Instant) -> Piece {
-        Piece { stream, bytes: Bytes::copy_from_slice(bytes), time_us: 7, at }
+        Piece {
+            stream,
+            bytes: Bytes::copy_from_slice(bytes),
+            time_us: 7,
+            at,
+        }
     }
 
     fn chunks(assembler: &mut Assembler) -> Vec<LogChunk> {
@@ -217,20 +244,38 @@ mod tests {
 
     fn lines(chunks: &[LogChunk]) -> Vec<(String, bool)> {
         let lines = chunks.iter().flat_map(|chunk| &chunk.lines);
-        lines.map(|line| (String::from_utf8_lossy(&line.bytes).into_owned(), line.continued)).collect()
+        lines
+            .map(|line| {
+                (
+                    String::from_utf8_lossy(&line.bytes).into_owned(),
+                    line.continued,
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn pieces_become_whole_lines_and_streams_do_not_mix() {
         let (mut assembler, now) = (Assembler::new("w".into(), 4096, 1 << 20), Instant::now());
-        for (stream, bytes) in
-            [(LogStream::Out, "one\ntw"), (LogStream::Err, "er"), (LogStream::Out, "o\n\n"), (LogStream::Err, "ror")]
-        {
+        for (stream, bytes) in [
+            (LogStream::Out, "one\ntw"),
+            (LogStream::Err, "er"),
+            (LogStream::Out, "o\n\n"),
+            (LogStream::Err, "ror"),
+        ] {
             assembler.push(piece(stream, bytes.as_bytes(), now));
         }
         assembler.finish(now);
         let chunks = chunks(&mut assembler);
-        assert_eq!(lines(&chunks), [("one".into(), false), ("two".into(), false), (String::new(), false), ("error".into(), false)]);
+        assert_eq!(
+            lines(&chunks),
+            [
+                ("one".into(), false),
+                ("two".into(), false),
+                (String::new(), false),
+                ("error".into(), false)
+            ]
+        );
         assert!(chunks.last().unwrap().end);
     }
 
@@ -241,8 +286,17 @@ mod tests {
         assembler.push(piece(LogStream::Out, b"\nnext\n", now));
         assembler.finish(now);
         let lines = lines(&chunks(&mut assembler));
-        assert_eq!(lines.iter().map(|(_, continued)| *continued).collect::<Vec<_>>(), [true, true, false, false]);
-        assert_eq!(lines[..3].iter().map(|(text, _)| text.len()).sum::<usize>(), 250);
+        assert_eq!(
+            lines
+                .iter()
+                .map(|(_, continued)| *continued)
+                .collect::<Vec<_>>(),
+            [true, true, false, false]
+        );
+        assert_eq!(
+            lines[..3].iter().map(|(text, _)| text.len()).sum::<usize>(),
+            250
+        );
         assert_eq!(lines[3].0, "next");
     }
 
@@ -266,7 +320,10 @@ mod tests {
         assert_eq!(assembler.deadline(), Some(now + PARTIAL_LINGER));
         assembler.tick(now + PARTIAL_LINGER);
         assembler.tick(now + PARTIAL_LINGER + LINGER);
-        assert_eq!(lines(&chunks(&mut assembler)), [("continue? ".into(), true)]);
+        assert_eq!(
+            lines(&chunks(&mut assembler)),
+            [("continue? ".into(), true)]
+        );
     }
 
     #[test]
@@ -277,7 +334,10 @@ mod tests {
         }
         assembler.finish(now);
         let chunks = chunks(&mut assembler);
-        assert_eq!(lines(&chunks), [("123456".into(), false), ("1234".into(), false)]);
+        assert_eq!(
+            lines(&chunks),
+            [("123456".into(), false), ("1234".into(), false)]
+        );
         assert_eq!(chunks.iter().filter(|chunk| chunk.truncated).count(), 1);
         assert!(chunks.last().unwrap().end);
     }

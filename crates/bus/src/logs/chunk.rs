@@ -47,8 +47,13 @@ impl LogChunk {
         let time_us = self.time_us;
         self.lines.into_iter().map(move |line| LogLine {
             stage: stage.to_owned(),
-            stream: if line.error { LogStream::Err } else { LogStream::Out },
-            time: Timestamp::from_microsecond(time_us.saturating_add(line.after_us)).unwrap_or(Timestamp::UNIX_EPOCH),
+            stream: if line.error {
+                LogStream::Err
+            } else {
+                LogStream::Out
+            },
+            time: Timestamp::from_microsecond(time_us.saturating_add(line.after_us))
+                .unwrap_or(Timestamp::UNIX_EPOCH),
             bytes: line.bytes,
             continued: line.continued,
         })

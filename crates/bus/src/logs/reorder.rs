@@ -20,7 +20,12 @@ impl Reorder {
         if chunk.number >= self.next {
             self.waiting.insert(chunk.number, chunk);
         }
-        let newest = self.waiting.keys().next_back().copied().unwrap_or(self.next);
+        let newest = self
+            .waiting
+            .keys()
+            .next_back()
+            .copied()
+            .unwrap_or(self.next);
         let mut ready = Vec::new();
         while let Some(entry) = self.waiting.first_entry() {
             let number = *entry.key();
@@ -48,15 +53,18 @@ mod tests {
     }
 
     fn push(order: &mut Reorder, number: u64) -> Vec<u64> {
-        numbers(&order.push(LogChunk { number, ..LogChunk::default() }))
+        numbers(&order.push(LogChunk {
+            number,
+            ..LogChunk::default()
+        }))
     }
 
     #[test]
     fn a_chunk_waits_for_its_predecessor_and_repeats_are_dropped() {
         let mut order = Reorder::default();
         assert_eq!(push(&mut order, 0), [0]);
-        assert_eq!(push(&mut order, 2), []);
-        assert_eq!(push(&mut order, 0), []);
+        assert!(push(&mut order, 2).is_empty());
+        assert!(push(&mut order, 0).is_empty());
         assert_eq!(push(&mut order, 1), [1, 2]);
     }
 
@@ -64,7 +72,7 @@ mod tests {
     fn what_is_too_far_behind_is_not_waited_for() {
         let mut order = Reorder::default();
         for number in 1..WINDOW {
-            assert_eq!(push(&mut order, number), []);
+            assert!(push(&mut order, number).is_empty());
         }
         assert_eq!(push(&mut order, WINDOW), (1..=WINDOW).collect::<Vec<_>>());
     }

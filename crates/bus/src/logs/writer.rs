@@ -48,7 +48,10 @@ impl LogWriter {
     pub(crate) fn start(bus: &Bus, run: &str, stage: &str, stage_limit: u64) -> Result<Self> {
         let subject = subjects::log(run, stage)?;
         let writer = uuid::Uuid::now_v7().simple().to_string();
-        let chunk_limit = MAX_CHUNK_BYTES.min(bus.client().max_payload() / 2).max(4096) - CHUNK_OVERHEAD_BYTES;
+        let chunk_limit = MAX_CHUNK_BYTES
+            .min(bus.client().max_payload() / 2)
+            .max(4096)
+            - CHUNK_OVERHEAD_BYTES;
         let (commands, received) = mpsc::channel(MAX_PIECES);
         let task = Task {
             bus: bus.clone(),
@@ -60,7 +63,11 @@ impl LogWriter {
             failed: None,
         };
         bus.tasks().spawn(task.run(received));
-        Ok(Self { run: run.to_owned(), stage: stage.to_owned(), commands })
+        Ok(Self {
+            run: run.to_owned(),
+            stage: stage.to_owned(),
+            commands,
+        })
     }
 
     /// Takes what a program printed. Waits while the bus is slower than the program.
@@ -70,7 +77,12 @@ impl LogWriter {
     pub async fn write(&self, stream: LogStream, bytes: &[u8]) -> Result<()> {
         let (time_us, at) = (Timestamp::now().as_microsecond(), Instant::now());
         for part in bytes.chunks(MAX_PIECE_BYTES) {
-            let piece = Piece { stream, bytes: Bytes::copy_from_slice(part), time_us, at };
+            let piece = Piece {
+                stream,
+                bytes: Bytes::copy_from_slice(part),
+                time_us,
+                at,
+            };
             if self.commands.send(Command::Write(piece)).await.is_err() {
                 return Err(self.lost("the writer has finished, or failed before"));
             }
@@ -95,7 +107,11 @@ impl LogWriter {
     }
 
     fn lost(&self, reason: &str) -> Error {
-        Error::LogLost { run: self.run.clone(), stage: self.stage.clone(), reason: reason.to_owned() }
+        Error::LogLost {
+            run: self.run.clone(),
+            stage: self.stage.clone(),
+            reason: reason.to_owned(),
+        }
     }
 }
 
@@ -129,7 +145,11 @@ impl Task {
             }
             self.send().await;
             if let Some(reason) = &self.failed {
-                tracing::warn!(log.subject = self.subject, reason, "a log cannot be stored; the rest of it is not taken");
+                tracing::warn!(
+                    log.subject = self.subject,
+                    reason,
+                    "a log cannot be stored; the rest of it is not taken"
+                );
                 return;
             }
         };
@@ -153,13 +173,19 @@ impl Task {
     async fn send(&mut self) {
         while let Some(chunk) = self.assembler.pop() {
             while self.failed.is_none() && chunk.number >= self.oldest + WINDOW {
-                let Some((number, stored)) = self.under_way.next().await else { break };
+                let Some((number, stored)) = self.under_way.next().await else {
+                    break;
+                };
                 self.note(number, stored);
             }
             if self.failed.is_some() {
                 return;
             }
-            self.under_way.push(Box::pin(store(self.bus.clone(), self.subject.clone(), chunk)));
+            self.under_way.push(Box::pin(store(
+                self.bus.clone(),
+                self.subject.clone(),
+                chunk,
+            )));
         }
     }
 
@@ -172,7 +198,8 @@ impl Task {
                 }
             }
             Err(error) => {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                let cause = std::error::Error::source(&error)
+                    .map_or_else(String::new, |cause| format!(": {cause}"));
                 self.failed.get_or_insert(format!("{error}{cause}"));
             }
         }
@@ -185,12 +212,27 @@ async fn store(bus: Bus, subject: String, chunk: LogChunk) -> (u64, Result<()>) 
     let id = format!("{}-{number}", chunk.writer);
     let payload = Bytes::from(chunk.encode_to_vec());
     let attempt = || async {
-        let message = PublishMessage::build().message_id(&id).payload(payload.clone());
-        let stored = async { bus.jetstream().send_publish(subject.clone(), message).await?.await }.await;
-        stored.map(drop).map_err(|error| publish_error("store the log", &bus, payload.len(), error))
+        let message = PublishMessage::build()
+            .message_id(&id)
+            .payload(payload.clone());
+        let stored = async {
+            bus.jetstream()
+                .send_publish(subject.clone(), message)
+                .await?
+                .await
+        }
+        .await;
+        stored
+            .map(drop)
+            .map_err(|error| publish_error("store the log", &bus, payload.len(), error))
     };
     let stored = attempt
-        .retry(ExponentialBuilder::default().with_jitter().with_min_delay(Duration::from_millis(100)).with_max_times(6))
+        .retry(
+            ExponentialBuilder::default()
+                .with_jitter()
+                .with_min_delay(Duration::from_millis(100))
+                .with_max_times(6),
+        )
         .when(Error::is_retryable)
         .await;
     (number, stored)

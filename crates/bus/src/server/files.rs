@@ -17,9 +17,14 @@ pub(super) struct Files {
 impl Files {
     /// Makes the directory. Its path is made absolute, as the server's command line shows which one it uses.
     pub(super) fn create(directory: &Path) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Files { path: directory.display().to_string(), source };
+        let failed = |source| ServerError::Files {
+            path: directory.display().to_string(),
+            source,
+        };
         std::fs::create_dir_all(directory).map_err(failed)?;
-        Ok(Self { directory: directory.canonicalize().map_err(failed)? })
+        Ok(Self {
+            directory: directory.canonicalize().map_err(failed)?,
+        })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -47,14 +52,21 @@ impl Files {
     ) -> Result<(), ServerError> {
         let text = configuration(&self.directory, &self.log(), name, port, monitoring_port);
         let path = self.configuration();
-        std::fs::write(&path, text).map_err(|source| ServerError::Files { path: path.display().to_string(), source })
+        std::fs::write(&path, text).map_err(|source| ServerError::Files {
+            path: path.display().to_string(),
+            source,
+        })
     }
 
     /// Notes the server's process and ours.
     pub(super) fn write_owner(&self, server: u32) -> Result<(), ServerError> {
         let path = self.owner();
-        std::fs::write(&path, format!("{server} {}\n", std::process::id()))
-            .map_err(|source| ServerError::Files { path: path.display().to_string(), source })
+        std::fs::write(&path, format!("{server} {}\n", std::process::id())).map_err(|source| {
+            ServerError::Files {
+                path: path.display().to_string(),
+                source,
+            }
+        })
     }
 
     /// The last server's process and its owner's.
@@ -75,7 +87,9 @@ impl Files {
 
     /// The last lines of the server's log.
     pub(super) fn log_tail(&self) -> String {
-        let Ok(log) = std::fs::read(self.log()) else { return "(no log)".to_owned() };
+        let Ok(log) = std::fs::read(self.log()) else {
+            return "(no log)".to_owned();
+        };
         let log = String::from_utf8_lossy(&log);
         let mut lines: Vec<&str> = log.lines().rev().take(LOG_TAIL_LINES).collect();
         lines.reverse();
@@ -83,7 +97,13 @@ impl Files {
     }
 }
 
-fn configuration(directory: &Path, log: &Path, name: &str, port: u16, monitoring_port: Option<u16>) -> String {
+fn configuration(
+    directory: &Path,
+    log: &Path,
+    name: &str,
+    port: u16,
+    monitoring_port: Option<u16>,
+) -> String {
     let mut text = format!(
         "# Written by Slipway at each start; changes are lost.\n\
          server_name: {name}\n\
@@ -104,7 +124,13 @@ fn configuration(directory: &Path, log: &Path, name: &str, port: u16, monitoring
 
 /// A path as a string of the server's configuration language.
 fn quoted(path: &Path) -> String {
-    format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
+    format!(
+        "\"{}\"",
+        path.display()
+            .to_string()
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+    )
 }
 
 #[cfg(test)]
@@ -113,9 +139,22 @@ mod tests {
 
     #[test]
     fn the_server_syncs_every_message_and_listens_on_loopback_only() {
-        let text = configuration(Path::new("/data \"x\""), Path::new("/log"), "n", 4222, Some(8222));
+        let text = configuration(
+            Path::new("/data \"x\""),
+            Path::new("/log"),
+            "n",
+            4222,
+            Some(8222),
+        );
         assert!(text.contains("sync_interval: always"), "{text}");
-        assert!(text.contains("store_dir: \"/data \\\"x\\\"/store\""), "{text}");
-        assert!(text.contains("listen: \"127.0.0.1:4222\"") && text.contains("http: \"127.0.0.1:8222\""), "{text}");
+        assert!(
+            text.contains("store_dir: \"/data \\\"x\\\"/store\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("listen: \"127.0.0.1:4222\"")
+                && text.contains("http: \"127.0.0.1:8222\""),
+            "{text}"
+        );
     }
 }

@@ -16,19 +16,31 @@ use super::{STOP_LIMIT, ServerError};
 
 /// Makes sure that no server uses the directory: ends one that was left behind, refuses when its owner lives.
 pub(super) async fn make_way(files: &Files) -> Result<(), ServerError> {
-    let Some((server, owner)) = files.read_owner() else { return Ok(()) };
+    let Some((server, owner)) = files.read_owner() else {
+        return Ok(());
+    };
     let Some(process) = look_up(server).await.filter(|process| process.uses(files)) else {
         files.remove_owner();
         return Ok(());
     };
     if process.parent == owner {
         let directory = files.directory().display().to_string();
-        return Err(ServerError::InUse { directory, server, owner });
+        return Err(ServerError::InUse {
+            directory,
+            server,
+            owner,
+        });
     }
-    tracing::info!(server.pid = server, "stopping the NATS server that a killed owner left behind");
+    tracing::info!(
+        server.pid = server,
+        "stopping the NATS server that a killed owner left behind"
+    );
     terminate(server).await;
     let deadline = Instant::now() + STOP_LIMIT;
-    while look_up(server).await.is_some_and(|process| process.uses(files)) {
+    while look_up(server)
+        .await
+        .is_some_and(|process| process.uses(files))
+    {
         if Instant::now() > deadline {
             return Err(ServerError::Orphan { server });
         }
@@ -40,7 +52,12 @@ pub(super) async fn make_way(files: &Files) -> Result<(), ServerError> {
 
 /// Asks a process to end. There is no safe system call for it in the standard library, but everywhere a `kill`.
 pub(super) async fn terminate(pid: u32) {
-    let killed = Command::new("kill").arg("-TERM").arg(pid.to_string()).stdin(Stdio::null()).status().await;
+    let killed = Command::new("kill")
+        .arg("-TERM")
+        .arg(pid.to_string())
+        .stdin(Stdio::null())
+        .status()
+        .await;
     if !killed.as_ref().is_ok_and(std::process::ExitStatus::success) {
         tracing::debug!(server.pid = pid, ?killed, "cannot signal the NATS server");
     }
@@ -54,23 +71,36 @@ struct Process {
 
 impl Process {
     fn uses(&self, files: &Files) -> bool {
-        self.command_line.contains(&files.configuration().display().to_string())
+        self.command_line
+            .contains(&files.configuration().display().to_string())
     }
 }
 
 async fn look_up(pid: u32) -> Option<Process> {
     let directory = PathBuf::from(format!("/proc/{pid}"));
     if PathBuf::from("/proc/self").exists() {
-        let stat = tokio::fs::read_to_string(directory.join("stat")).await.ok()?;
+        let stat = tokio::fs::read_to_string(directory.join("stat"))
+            .await
+            .ok()?;
         let (state, parent) = parse_stat(&stat)?;
         let command_line = tokio::fs::read(directory.join("cmdline")).await.ok()?;
         let command_line = String::from_utf8_lossy(&command_line).replace('\0', " ");
-        return (state != "Z").then_some(Process { parent, command_line });
+        return (state != "Z").then_some(Process {
+            parent,
+            command_line,
+        });
     }
-    let output = Command::new("ps").args(["-o", "ppid=,command=", "-p", &pid.to_string()]).output().await.ok()?;
+    let output = Command::new("ps")
+        .args(["-o", "ppid=,command=", "-p", &pid.to_string()])
+        .output()
+        .await
+        .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let (parent, command_line) = text.split_once(' ')?;
-    Some(Process { parent: parent.parse().ok()?, command_line: command_line.to_owned() })
+    Some(Process {
+        parent: parent.parse().ok()?,
+        command_line: command_line.to_owned(),
+    })
 }
 
 /// State and parent in `/proc/<pid>/stat`; the name before them is in brackets and may hold anything.

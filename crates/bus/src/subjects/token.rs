@@ -16,7 +16,9 @@ pub enum SubjectError {
         name: &'static str,
     },
     /// The text is too long for a subject.
-    #[error("the {name} is too long for a subject: {bytes} bytes after escaping, at most {MAX_TOKEN_BYTES} fit")]
+    #[error(
+        "the {name} is too long for a subject: {bytes} bytes after escaping, at most {MAX_TOKEN_BYTES} fit"
+    )]
     TooLong {
         /// Which part of the subject, such as `run`.
         name: &'static str,
@@ -46,7 +48,10 @@ pub(crate) fn token(name: &'static str, text: &str) -> Result<String, SubjectErr
     }
     let token = escape(text);
     if token.len() > MAX_TOKEN_BYTES {
-        return Err(SubjectError::TooLong { name, bytes: token.len() });
+        return Err(SubjectError::TooLong {
+            name,
+            bytes: token.len(),
+        });
     }
     Ok(token)
 }
@@ -77,9 +82,21 @@ mod tests {
 
     #[test]
     fn hostile_text_becomes_one_harmless_token_and_comes_back() {
-        for text in ["*", ">", "a.b", "a b\r\nPUB x 1", "%2E", "ünï", "\0", "https://forge.example/team/repo.git"] {
+        for text in [
+            "*",
+            ">",
+            "a.b",
+            "a b\r\nPUB x 1",
+            "%2E",
+            "ünï",
+            "\0",
+            "https://forge.example/team/repo.git",
+        ] {
             let token = token("run", text).unwrap();
-            assert!(!token.contains(['.', '*', '>', ' ', '\r', '\n', '\0']), "{token}");
+            assert!(
+                !token.contains(['.', '*', '>', ' ', '\r', '\n', '\0']),
+                "{token}"
+            );
             assert_eq!(unescape(&token).as_deref(), Some(text));
         }
     }
@@ -87,7 +104,13 @@ mod tests {
     #[test]
     fn empty_and_overlong_texts_are_refused() {
         assert_eq!(token("run", ""), Err(SubjectError::Empty { name: "run" }));
-        assert_eq!(token("run", &".".repeat(200)), Err(SubjectError::TooLong { name: "run", bytes: 600 }));
+        assert_eq!(
+            token("run", &".".repeat(200)),
+            Err(SubjectError::TooLong {
+                name: "run",
+                bytes: 600
+            })
+        );
     }
 
     #[test]
