@@ -24,6 +24,7 @@ pub struct Delivery {
     /// Where the verdict goes; `None` when there is nothing left to say.
     reply: Option<Subject>,
     delivered: u64,
+    sequence: u64,
     ack_wait: Duration,
     bus: Bus,
     /// One of the places in [`Deliveries`](crate::Deliveries), free again when this is settled.
@@ -40,6 +41,7 @@ impl Delivery {
     ) -> Option<Self> {
         let info = message.info().ok()?;
         let delivered = u64::try_from(info.delivered).unwrap_or(1);
+        let sequence = info.stream_sequence;
         let reply = message.reply.clone();
         let id = message_id(message.headers.as_ref());
         Some(Self {
@@ -71,6 +73,11 @@ impl Delivery {
     /// How often it was delivered, this time included.
     pub fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// Its place in the queue's stream: the same at each delivery of this message, another for every other message.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Done: it is not delivered again. Returns when the server has confirmed it.
