@@ -65,10 +65,12 @@ impl Purpose {
 pub async fn run(root: &Path, purpose: Purpose) -> Result<Report> {
     let mut report = Report::default();
     let machine = machine::Machine::look();
+    // The engine comes first: with it comes the `docker` command, whose plugins are programs.
+    let engine = engine::provide(&machine, &mut report).await;
     for program in purpose.programs() {
         programs::provide(&machine, program, &mut report).await;
     }
-    if engine::provide(&machine, &mut report).await {
+    if engine {
         images::provide(root, &machine, purpose.images(), &mut report).await;
     }
     Ok(report)
