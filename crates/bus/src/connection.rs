@@ -316,7 +316,7 @@ fn note(event: &Event, link: &watch::Sender<Link>) {
             );
         }
         Event::ServerError(_) | Event::ClientError(_) => {
-            tracing::warn!(%event, "the bus reports an error")
+            tracing::warn!(%event, "the bus reports an error");
         }
         _ => tracing::debug!(%event, "bus connection"),
     }

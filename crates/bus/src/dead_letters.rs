@@ -122,10 +122,22 @@ impl DeadLetters {
                 Ok(rejected(&delivery).map(|letter| (letter, None)))
             };
             match letter {
-                Ok(Some((record, exhausted))) => match self.letter(record, exhausted, delivery) {
-                    Ok(letter) => return letter,
-                    Err(delivery) => discard(delivery, "is not about a job").await,
-                },
+                Ok(Some((record, exhausted))) => {
+                    let Some((kind, pool)) = subjects::parse_job(&record.subject) else {
+                        discard(delivery, "is not about a job").await;
+                        continue;
+                    };
+                    return DeadLetter {
+                        kind,
+                        pool,
+                        payload: record.payload,
+                        reason: record.reason,
+                        delivered: record.delivered,
+                        delivery,
+                        exhausted,
+                        bus: self.bus.clone(),
+                    };
+                }
                 Ok(None) => discard(delivery, "cannot be read, or its job is gone").await,
                 Err(error) => {
                     tracing::warn!(%error, "cannot read a dead letter now");
@@ -137,33 +149,6 @@ impl DeadLetters {
                 }
             }
         }
-    }
-
-    fn letter(
-        &self,
-        record: DeadLetterRecord,
-        exhausted: Option<u64>,
-        delivery: Delivery,
-    ) -> Result<DeadLetter, Delivery> {
-        let Some((kind, pool)) = subjects::parse_job(&record.subject) else {
-            return Err(delivery);
-        };
-        let DeadLetterRecord {
-            payload,
-            reason,
-            delivered,
-            ..
-        } = record;
-        Ok(DeadLetter {
-            kind,
-            pool,
-            payload,
-            reason,
-            delivered,
-            delivery,
-            exhausted,
-            bus: self.bus.clone(),
-        })
     }
 
     /// The job that the server gave up, still in its queue; `None` when it is gone, or the queue began anew.

@@ -49,6 +49,7 @@ impl Delivery {
             id,
             reply,
             delivered,
+            sequence,
             ack_wait,
             bus,
             _place: place,

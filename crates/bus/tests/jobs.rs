@@ -23,7 +23,7 @@ async fn enqueue(bus: &Bus, id: &str) {
             Bytes::copy_from_slice(id.as_bytes()),
         )
         .await
-        .unwrap();
+        .expect("the bus is there");
 }
 
 async fn builds(bus: &Bus, max_in_flight: usize, ack_wait: Duration) -> Deliveries {
@@ -34,7 +34,7 @@ async fn builds(bus: &Bus, max_in_flight: usize, ack_wait: Duration) -> Deliveri
     bus.jobs()
         .deliveries(JobKind::Build, None, options)
         .await
-        .unwrap()
+        .expect("the bus is there")
 }
 
 async fn next(deliveries: &mut Deliveries) -> Delivery {

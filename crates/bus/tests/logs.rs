@@ -18,7 +18,13 @@ async fn read_all(mut reader: LogReader) -> Vec<LogItem> {
 }
 
 async fn stored(bus: &Bus, stage: Option<&str>) -> Vec<LogItem> {
-    read_all(bus.logs().read("run", stage, false).await.unwrap()).await
+    read_all(
+        bus.logs()
+            .read("run", stage, false)
+            .await
+            .expect("the log can be read"),
+    )
+    .await
 }
 
 fn lines(items: &[LogItem]) -> Vec<&LogLine> {
