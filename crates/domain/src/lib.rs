@@ -5,6 +5,7 @@
 //! state or a decision. Every service asks these same functions what may happen next, so no orchestrator is needed.
 
 pub mod diagnostic;
+mod document;
 pub mod ids;
 pub mod plan;
 pub mod platform;

@@ -1,8 +1,12 @@
 //! `platform.yaml`: what an organisation says once for all its services.
 
+mod read;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use read::{lint, parse};
 
 use crate::ids::{EnvironmentName, ServiceName};
 use crate::spec::SecretReference;
@@ -105,7 +109,7 @@ pub struct Environment {
 /// What services run on. Also just its name: `target: docker`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(transform = allow_docker_by_name)]
+#[schemars(transform = allow_names)]
 pub enum Target {
     /// The container engine of one machine.
     Docker(DockerTarget),
@@ -119,9 +123,9 @@ impl Default for Target {
     }
 }
 
-fn allow_docker_by_name(schema: &mut schemars::Schema) {
+fn allow_names(schema: &mut schemars::Schema) {
     if let Some(serde_json::Value::Array(forms)) = schema.get_mut("oneOf") {
-        forms.push(serde_json::json!({ "enum": ["docker"] }));
+        forms.push(serde_json::json!({ "enum": ["docker", "kubernetes"] }));
     }
 }
 

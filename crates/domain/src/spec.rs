@@ -4,7 +4,10 @@
 //! is kept in events, so fields are only ever added, each with a default.
 
 mod build;
+mod check;
 mod deploy;
+mod read;
+mod schema;
 mod secret;
 mod strategy;
 mod test;
@@ -15,7 +18,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::{Build, BuildContainer, ImageBuild, Resources};
+pub use check::{check_environments, check_files, check_needs};
 pub use deploy::{Deploy, EnvironmentOverrides};
+pub(crate) use read::{EXAMPLE, label_text, secret as read_secret};
+pub use read::{lint, parse};
+pub use schema::{json_schema, platform_json_schema};
 pub use secret::{EnvValue, InvalidSecretReference, SecretReference};
 pub use strategy::{
     Analysis, Batch, BlueGreen, Canary, CanaryStep, ErrorAnalysis, Rolling, Strategy,

@@ -97,7 +97,7 @@ pub enum EnvValue {
     },
 }
 
-pub(crate) fn is_variable(text: &str) -> bool {
+fn is_variable(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
