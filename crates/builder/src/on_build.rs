@@ -1,6 +1,6 @@
 //! Stage `build`: the team's commands in the team's container; what they leave is the workspace image.
 
-use container_stage::naming::{self, WORKSPACE, stage_labels, variables, workspace_image};
+use container_stage::naming::{WORKSPACE, stage_labels, variables, workspace_image};
 use container_stage::output::Output;
 use container_stage::{checkout, limits, outcome};
 use domain::spec::{Build, BuildContainer};
@@ -100,7 +100,7 @@ async fn container_image(
             let mut spec = BuildSpec::new(Context::Stream(files));
             spec.dockerfile.clone_from(dockerfile);
             spec.tags = vec![name.clone()];
-            spec.labels = naming::stage_labels(work);
+            spec.labels = stage_labels(work);
             spec.limit = Some(work.time_limit);
             builder.engine.build_image(spec, output.sink(), work.stop.token()).await?;
             Ok(name)

@@ -2,6 +2,7 @@
 
 pub mod checkout;
 pub mod clean_up;
+pub mod edge_image;
 pub mod limits;
 pub mod naming;
 pub mod outcome;

@@ -1,1 +1,21 @@
 //! Rolls releases out to environments and back.
+//!
+//! Jobs: `deploy` (stages `deploy:<environment>`). Events out: `StageStarted` and `StageEnded` of runs, `Started` and
+//! `Ended` of rollouts. Questions: `slipway.deployer.v1.DeployerService`. Configuration: [`Config`].
+//!
+//! A rollout is a loop: look at what is there, let [`rolling`] decide, do it. The loop keeps nothing that can't be
+//! seen on the target, so another deployer goes on where one stopped.
+
+mod admission;
+mod config;
+mod docker;
+mod error;
+mod grpc;
+mod on_deploy;
+pub mod rolling;
+mod service;
+mod wanted;
+
+pub use config::Config;
+pub use error::Error;
+pub use service::Service;

@@ -44,6 +44,8 @@ const MAX_DELIVER: u32 = 1_000_000;
 pub trait StageHandler: Send + Sync + 'static {
     /// Which jobs it takes.
     const KIND: JobKind;
+    /// How long it may take to clean up once it was told to stop; then its attempt is ended without it.
+    const CLEAN_UP: Duration = Duration::from_secs(20);
 
     /// Whether the stage may be claimed now. Asked before the claim, so nothing is recorded for a stage that waits.
     fn admit(&self, _run: &Run, _stage: &StageName) -> impl Future<Output = Admit> + Send {
@@ -95,16 +97,17 @@ impl<H: StageHandler> Worker<H> {
         }
     }
 
+    /// Keeps its view of the active runs in `active`, for a handler that needs it too.
+    #[must_use]
+    pub fn sharing(mut self, active: ActiveRuns) -> Self {
+        self.active = active;
+        self
+    }
+
     /// How busy it is, for whoever asks.
     #[must_use]
     pub fn load(&self) -> Load {
         Load { id: self.id.clone(), held: self.held.clone() }
-    }
-
-    /// The runs that have not ended, as far as the bus has told.
-    #[must_use]
-    pub fn active_runs(&self) -> ActiveRuns {
-        self.active.clone()
     }
 
     /// Takes jobs until `stop` is cancelled; then gives back what it is doing and ends.

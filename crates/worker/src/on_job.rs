@@ -15,8 +15,6 @@ use crate::held::{Hold, question};
 use crate::work::{Stop, Work};
 use crate::{Admit, StageHandler, Worker, enqueue_ready, job};
 
-/// How long a handler that was told to stop may take to clean up before its attempt is ended without it.
-const CLEAN_UP: Duration = Duration::from_secs(20);
 /// When to look again at a stage of a worker that neither answers nor is known to be gone.
 const UNKNOWN: Duration = Duration::from_secs(3);
 /// Deliveries after which a silent worker counts as gone.
@@ -175,7 +173,7 @@ async fn attempt_it<H: StageHandler>(
     };
     let outcome = match outcome {
         Some(outcome) => outcome,
-        None => match tokio::time::timeout(CLEAN_UP, handled).await {
+        None => match tokio::time::timeout(H::CLEAN_UP, handled).await {
             Ok(done @ Outcome::Succeeded(_)) => done,
             Ok(other) => stop.outcome().unwrap_or(other),
             Err(_) => stop.outcome().unwrap_or_else(|| stuck(stage)),

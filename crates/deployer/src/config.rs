@@ -1,0 +1,35 @@
+//! What a deployer can be told.
+
+use container_stage::edge_image::EdgeSource;
+use service_kit::Configuration;
+use service_kit::config::{Common, Listen};
+
+/// Settings of a deployer.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// Settings of every service.
+    #[command(flatten)]
+    pub common: Common,
+    /// Where its gRPC listens.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// Rollouts done at a time.
+    #[arg(long, env = "SLIPWAY_SLOTS", default_value_t = 8)]
+    pub slots: usize,
+    /// Address of the host on which deployed services are published.
+    #[arg(long, env = "SLIPWAY_PUBLISH_ADDRESS", default_value = "127.0.0.1")]
+    pub publish_address: std::net::IpAddr,
+    /// Where the edge comes from.
+    #[command(flatten)]
+    pub edge: EdgeSource,
+}
+
+impl Configuration for Config {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn listen(&self) -> &Listen {
+        &self.listen
+    }
+}

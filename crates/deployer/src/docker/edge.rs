@@ -1,0 +1,176 @@
+//! The edge in front of a service: made once, told by a file and a signal, asked by a command in its container.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use container_stage::naming::role;
+use edge::status::Status;
+use edge::table::{Backend, FILE_NAME, Table};
+use engine::labels;
+use engine::{Attachment, ContainerId, ContainerInfo, ContainerSpec, Engine, ExecSpec, PublishPort, RestartPolicy};
+use tokio::time::Instant;
+
+use super::Docker;
+use super::names;
+use super::ports::{PUBLISHED, candidates};
+use crate::error::TargetError;
+use crate::wanted::Wanted;
+
+/// How long an edge may take until it answers, or until a table is in force.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked meanwhile.
+const ASK: Duration = Duration::from_millis(20);
+
+/// The edge of one service in one environment.
+pub(crate) struct Edge {
+    id: ContainerId,
+    service: String,
+    address: String,
+}
+
+impl Edge {
+    /// The edge that is there, or a new one.
+    pub(crate) async fn ensure(docker: &Docker, wanted: &Wanted, port: u16) -> Result<Self, TargetError> {
+        let there = docker.containers(wanted, role::EDGE).await?;
+        let running = there.iter().find(|c| c.is_running());
+        let container = match running {
+            Some(container) => container.clone(),
+            None => {
+                for container in &there {
+                    docker.engine.remove(&container.id).await?;
+                }
+                start(docker, wanted, port).await?
+            }
+        };
+        let edge = Self {
+            address: address(&container).unwrap_or_default(),
+            service: wanted.service.to_string(),
+            id: container.id,
+        };
+        edge.answers(&docker.engine).await?;
+        Ok(edge)
+    }
+
+    /// Where the service answers.
+    pub(crate) fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// What the edge says of itself and its backends.
+    pub(crate) async fn status(&self, engine: &Engine) -> Result<Status, TargetError> {
+        status_of(engine, &self.id).await.map_err(|what| match what {
+            StatusError::Engine(error) => error.into(),
+            StatusError::Edge(what) => self.complaint(what),
+        })
+    }
+
+    /// Puts a table in force.
+    pub(crate) async fn route(
+        &self,
+        engine: &Engine,
+        generation: u64,
+        port: u16,
+        backends: Vec<Backend>,
+    ) -> Result<(), TargetError> {
+        let table = Table { listen: vec![PUBLISHED, port], ..Table::new(generation, backends) };
+        let json = serde_json::to_vec_pretty(&table).expect("a table has only text keys");
+        engine.put_files(&self.id, "/state", &BTreeMap::from([(FILE_NAME.to_owned(), json)])).await?;
+        engine.signal(&self.id, "HUP").await?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = self.status(engine).await?;
+            if status.generation == Some(generation) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let why = status.table_error.unwrap_or_else(|| "it did not take the new table".to_owned());
+                return Err(self.complaint(why));
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// Waits until a new edge answers.
+    async fn answers(&self, engine: &Engine) -> Result<(), TargetError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.status(engine).await {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => tokio::time::sleep(ASK).await,
+            }
+        }
+    }
+
+    fn complaint(&self, what: String) -> TargetError {
+        TargetError::Edge { service: self.service.clone(), what }
+    }
+}
+
+/// Why an edge's status can't be had.
+pub(crate) enum StatusError {
+    Engine(engine::Error),
+    Edge(String),
+}
+
+/// Asks the edge in a container.
+pub(crate) async fn status_of(engine: &Engine, id: &ContainerId) -> Result<Status, StatusError> {
+    let answer = engine.exec(id, ExecSpec::new(["/edge", "status"])).await.map_err(StatusError::Engine)?;
+    if answer.code != 0 {
+        return Err(StatusError::Edge(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
+    }
+    serde_json::from_slice(&answer.stdout).map_err(|error| StatusError::Edge(format!("unreadable status: {error}")))
+}
+
+/// Where an edge is published.
+pub(crate) fn address(edge: &ContainerInfo) -> Option<String> {
+    let port = edge.ports.iter().find(|p| p.container == PUBLISHED)?;
+    Some(format!("http://{}:{}", port.host_ip, port.host))
+}
+
+async fn start(docker: &Docker, wanted: &Wanted, port: u16) -> Result<ContainerInfo, TargetError> {
+    let image = docker.edge_image.on(&docker.engine).await?;
+    for host in candidates(wanted) {
+        let spec = spec(docker, wanted, &image, port, host);
+        match docker.engine.start_service(&spec).await {
+            Ok(id) => {
+                let started = docker.engine.inspect(&id).await?;
+                return started.ok_or_else(|| TargetError::Edge {
+                    service: wanted.service.to_string(),
+                    what: "it was removed right after its start".to_owned(),
+                });
+            }
+            Err(error) if is_port_taken(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (service, environment) = (wanted.service.to_string(), wanted.environment.to_string());
+    Err(TargetError::NoPort { service, environment })
+}
+
+fn spec(docker: &Docker, wanted: &Wanted, image: &str, port: u16, host: u16) -> ContainerSpec {
+    ContainerSpec {
+        name: names::edge(wanted),
+        image: image.to_owned(),
+        env: BTreeMap::from([("SLIPWAY_EDGE_LISTEN".to_owned(), format!("{PUBLISHED},{port}"))]),
+        networks: vec![Attachment::new(names::network(&wanted.environment), [wanted.service.as_str()])],
+        labels: labels::of([
+            (labels::ROLE, role::EDGE),
+            (labels::ENVIRONMENT, wanted.environment.as_str()),
+            (labels::SERVICE, wanted.service.as_str()),
+        ]),
+        restart: RestartPolicy::UnlessStopped,
+        ports: vec![PublishPort {
+            container: PUBLISHED,
+            host: Some(host),
+            host_ip: docker.publish_address.to_string(),
+        }],
+        ..ContainerSpec::default()
+    }
+}
+
+/// The engine has no code of its own for a host port that somebody else has.
+fn is_port_taken(error: &engine::Error) -> bool {
+    let text = container_stage::outcome::chain(error);
+    text.contains("port is already allocated") || text.contains("address already in use")
+}

@@ -1,0 +1,43 @@
+//! What keeps a deployer from working, and what stops a rollout.
+
+use container_stage::edge_image::EdgeImageError;
+use container_stage::secrets::SecretError;
+
+/// A deployer that can't begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no container engine.
+    #[error("the deployer needs a container engine")]
+    Engine(#[from] engine::Error),
+    /// The loop around its jobs ended.
+    #[error("the deployer's work ended")]
+    Worker(#[from] worker::Error),
+}
+
+/// Why a look at the target, or a step on it, did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TargetError {
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error(transparent)]
+    EdgeImage(#[from] EdgeImageError),
+    #[error("a secret of the service can't be had")]
+    Secret(#[from] SecretError),
+    #[error("the edge of {service} does not answer as it should: {what}")]
+    Edge { service: String, what: String },
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("no free port of the host was found for {service} in {environment}")]
+    NoPort { service: String, environment: String },
+}
+
+impl TargetError {
+    /// Whether it is the user's to mend; `None` if it is ours and trying again may help.
+    pub(crate) fn is_users(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.class() == engine::ErrorClass::User,
+            Self::Secret(_) | Self::Unsupported(_) => true,
+            Self::EdgeImage(_) | Self::Edge { .. } | Self::NoPort { .. } => false,
+        }
+    }
+}

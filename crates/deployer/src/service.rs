@@ -1,0 +1,95 @@
+//! Wires the deployer: engine, aggregates, the loop around its jobs, its gRPC.
+
+use std::time::Duration;
+
+use bus::Bus;
+use bus::aggregates::Log;
+use container_stage::edge_image::EdgeImage;
+use domain::platform::PlatformSpec;
+use domain::release::Releases;
+use domain::rollout::Rollouts;
+use domain::run::Run;
+use domain::stage::{JobKind, Outcome, StageName};
+use engine::Engine;
+use service_kit::grpc;
+use tokio_util::sync::CancellationToken;
+use worker::{ActiveRuns, Admit, StageHandler, Work, Worker, new_worker_id};
+
+use crate::docker::Docker;
+use crate::grpc::Questions;
+use crate::{Config, Error, on_deploy};
+
+/// Our name in errors about secrets and in logs.
+pub(crate) const SERVICE: &str = "deployer";
+
+/// A deployer, ready to run.
+pub struct Service {
+    config: Config,
+    platform: PlatformSpec,
+    bus: Bus,
+}
+
+impl Service {
+    /// A deployer for a platform, on a bus.
+    #[must_use]
+    pub fn new(config: Config, platform: PlatformSpec, bus: Bus) -> Self {
+        Self { config, platform, bus }
+    }
+
+    /// Takes jobs and answers questions until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// When it can't begin, or a part of it ends.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let engine = Engine::connect().await.map_err(Error::from)?;
+        let edge_image = EdgeImage::new(self.config.edge);
+        let docker = Docker::new(engine, self.platform, edge_image, self.config.publish_address);
+        let id = new_worker_id(SERVICE);
+        let events = self.bus.events();
+        let active = ActiveRuns::default();
+        let deployer = Deployer {
+            docker: docker.clone(),
+            rollouts: Log::new(events.clone()),
+            releases: Log::new(events.clone()),
+            runs: Log::new(events),
+            active: active.clone(),
+        };
+        let tokens = self.config.common.tokens()?;
+        let worker = Worker::new(id.clone(), self.bus, deployer, self.config.slots).sharing(active);
+        let listener = grpc::listen(self.config.listen.listen).await?;
+        tracing::info!(worker.id = %id, "deployer listens on {}", listener.local_addr()?);
+        tokio::select! {
+            ended = worker.run(stop.clone()) => Ok(ended.map_err(Error::from)?),
+            ended = Questions::new(docker).serve(listener, tokens, stop) => ended,
+        }
+    }
+}
+
+/// What the stages of a deployer need.
+pub(crate) struct Deployer {
+    pub(crate) docker: Docker,
+    pub(crate) rollouts: Log<Rollouts>,
+    pub(crate) releases: Log<Releases>,
+    pub(crate) runs: Log<Run>,
+    pub(crate) active: ActiveRuns,
+}
+
+impl StageHandler for Deployer {
+    const KIND: JobKind = JobKind::Deploy;
+    /// Going back takes as long as going forward.
+    const CLEAN_UP: Duration = Duration::from_secs(10 * 60);
+
+    async fn admit(&self, run: &Run, stage: &StageName) -> Admit {
+        match stage.environment() {
+            Some(environment) => on_deploy::admit(self, run, environment).await,
+            None => Admit::Now,
+        }
+    }
+
+    async fn handle(&self, work: Work) -> Outcome {
+        match work.stage.environment() {
+            Some(environment) => on_deploy::on_deploy(self, &work, environment).await,
+            None => container_stage::outcome::red("a stage without an environment can't be deployed", &[]),
+        }
+    }
+}
