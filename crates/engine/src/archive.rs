@@ -24,7 +24,7 @@ use sync_wrapper::SyncStream;
 use crate::{
     ContainerId, Engine, Error, Result,
     connection::{SLOW, within},
-    container::Disposable,
+    container::disposable::Disposable,
 };
 
 /// Bytes as they come. An error ends the stream.

@@ -1,9 +1,10 @@
 //! Running a team's commands in one limited, unprivileged container, with live output.
 
+mod commit;
 mod script;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     pin::pin,
     time::{Duration, Instant},
 };
@@ -22,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ByteStream, ContainerId, Engine, Error, Limits, OutputSink, Result,
-    connection::{QUICK, SLOW},
-    container::Disposable,
+    connection::QUICK,
+    container::disposable::Disposable,
     labels::Labels,
     network::Attachment,
     output::{OutputChunk, emit},
@@ -317,55 +318,6 @@ impl Engine {
         }
         let tar = crate::archive::tar_of_directory(relative)?;
         self.upload(id, "/", crate::bytes_stream(tar)).await
-    }
-
-    /// Commits a kept container as an image and tags it. Entry point, command and variables stay those of the image
-    /// that the container was made of; the container's own labels are blanked, `labels` are set.
-    pub async fn commit(
-        &self,
-        container: &ContainerId,
-        reference: &str,
-        labels: &Labels,
-    ) -> Result<String> {
-        use bollard::{models::ContainerConfig, query_parameters::CommitContainerOptionsBuilder};
-        let inspected = self.inspect_container(container).await?;
-        let base = self
-            .inspect_raw(&inspected.image.unwrap_or_default())
-            .await?;
-        let base = base.config.unwrap_or_default();
-        let own_labels = inspected
-            .config
-            .and_then(|config| config.labels)
-            .unwrap_or_default();
-        let inherited = base.labels.unwrap_or_default();
-        let mut all: HashMap<String, String> = own_labels
-            .into_iter()
-            .filter(|(name, value)| inherited.get(name) != Some(value))
-            .map(|(name, _)| (name, String::new()))
-            .collect();
-        all.extend(labels.clone());
-        let config = ContainerConfig {
-            entrypoint: Some(base.entrypoint.unwrap_or_default()),
-            cmd: Some(base.cmd.unwrap_or_default()),
-            labels: Some(all),
-            ..ContainerConfig::default()
-        };
-        let (repository, tag) = crate::image::split_reference(reference);
-        let options = CommitContainerOptionsBuilder::default()
-            .container(container.as_str())
-            .repo(repository)
-            .tag(tag)
-            .pause(false)
-            .build();
-        let commit = self.docker().commit_container(options, config);
-        Ok(self
-            .call(
-                &format!("commit the container as {reference}"),
-                SLOW,
-                commit,
-            )
-            .await?
-            .id)
     }
 }
 
