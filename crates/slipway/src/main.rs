@@ -1,1 +1,10 @@
-fn main() {}
+//! The `slipway` program.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use slipway::cli::Cli;
+
+fn main() -> ExitCode {
+    slipway::run(Cli::parse())
+}

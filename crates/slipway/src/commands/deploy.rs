@@ -1,0 +1,101 @@
+//! `slipway deploy`.
+
+use clap::Args;
+use proto::gateway::v1::{DeployRequest, Run};
+
+use super::Context;
+use super::watching::{self, Show, Until};
+use crate::Verdict;
+use crate::error::CliError;
+use crate::output;
+use crate::render::run::{short_id, title};
+
+const EXAMPLES: &str = "\
+Examples:
+  slipway deploy delivery 1.4.0 --to production --wait
+  slipway deploy delivery 1.5.0-rc.2 --to test
+
+`slipway release list --service delivery` shows the versions that there are.";
+
+/// What to bring where.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DeployArgs {
+    /// The service
+    service: String,
+    /// The version: a release, or a candidate where the environment takes candidates
+    version: String,
+    /// The environment
+    #[arg(long = "to", value_name = "ENVIRONMENT")]
+    environment: String,
+    /// Why; it is kept with the run
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Wait until it is done or waits for approval
+    #[arg(long, short)]
+    wait: bool,
+}
+
+pub(super) async fn run(args: DeployArgs, context: &Context<'_>) -> Result<Verdict, CliError> {
+    let DeployArgs {
+        service,
+        version,
+        environment,
+        reason,
+        wait,
+    } = args;
+    let run = context
+        .gateway
+        .deploy(DeployRequest {
+            service,
+            version,
+            environment,
+            reason,
+        })
+        .await?;
+    answer(run, wait, context).await
+}
+
+/// Prints a run that was started, after waiting for it if that is wanted.
+pub(super) async fn answer(
+    run: Run,
+    wait: bool,
+    context: &Context<'_>,
+) -> Result<Verdict, CliError> {
+    let terminal = context.terminal;
+    let mut runs = vec![run];
+    if wait {
+        let show = if terminal.is_json() {
+            Show::Nothing
+        } else {
+            Show::Progress
+        };
+        runs = watching::watch(runs, Until::AtRest, show, context).await?;
+    }
+    for run in &runs {
+        terminal.answer(&output::run::Run::of(run), || match wait {
+            true => watching::endings(std::slice::from_ref(run), &context.page()),
+            false => started(run),
+        })?;
+    }
+    Ok(if wait {
+        watching::verdict(&runs)
+    } else {
+        Verdict::Good
+    })
+}
+
+fn started(run: &Run) -> String {
+    let place = if run.environment.is_empty() {
+        String::new()
+    } else {
+        format!(" to {}", run.environment)
+    };
+    let id = short_id(&run.run_id);
+    format!(
+        "{}  {} of {}{place}\n  watch it: slipway run watch {id}",
+        run.run_id,
+        run.kind,
+        title(run)
+    )
+}

@@ -1,0 +1,69 @@
+//! What changed between two looks at a run: one line each, for logs of other programs and for pipes.
+
+use jiff::Timestamp;
+use proto::gateway::v1::{Run, Stage};
+
+use super::run::title;
+use super::{Page, clean, duration, graph};
+use crate::output::time::instant;
+
+/// The lines for what is new in `now` since `before`.
+#[must_use]
+pub fn lines(before: Option<&Run>, now: &Run, page: &Page) -> Vec<String> {
+    let mut lines = Vec::new();
+    for stage in &now.stages {
+        let old = before.and_then(|run| run.stages.iter().find(|s| s.name == stage.name));
+        let same =
+            old.is_some_and(|old| (&old.state, old.attempt) == (&stage.state, stage.attempt));
+        if !same && !(old.is_none() && stage.state == "pending") {
+            let at = stage.finished_at.as_ref().or(stage.started_at.as_ref());
+            lines.push(format!(
+                "{} {} {}",
+                clock(now, instant(at), page),
+                now.service,
+                of_stage(stage, page)
+            ));
+        }
+    }
+    if before.is_none_or(|old| old.state != now.state) {
+        let at = instant(now.finished_at.as_ref());
+        let (symbol, title) = (graph::symbol(&now.state, page), title(now));
+        lines.push(format!(
+            "{} {title} {symbol} {}",
+            clock(now, at, page),
+            graph::words(&now.state)
+        ));
+    }
+    lines
+}
+
+fn of_stage(stage: &Stage, page: &Page) -> String {
+    let mut text = format!(
+        "{} {} {}",
+        stage.name,
+        graph::symbol(&stage.state, page),
+        graph::words(&stage.state)
+    );
+    if stage.attempt > 1 {
+        text.push_str(&format!(" (attempt {})", stage.attempt));
+    }
+    if stage.finished_at.is_some() && stage.started_at.is_some() {
+        text.push_str(&format!(" in {}", duration::of_stage(stage, page.now)));
+    }
+    if let Some(counts) = &stage.tests {
+        text.push_str(&format!(", {}", graph::tests(counts)));
+    }
+    match clean::lines(&stage.reason).next() {
+        Some(reason) if !reason.is_empty() => format!("{text}: {reason}"),
+        _ => text,
+    }
+}
+
+/// The time since the run was made, as `[  12s]`.
+fn clock(run: &Run, at: Option<Timestamp>, page: &Page) -> String {
+    let start = instant(run.created_at.as_ref());
+    let since = start.map_or(0, |start| {
+        at.unwrap_or(page.now).as_millisecond() - start.as_millisecond()
+    });
+    page.paint.dim(&format!("[{:>7}]", duration::text(since)))
+}
