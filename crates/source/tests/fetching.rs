@@ -1,4 +1,5 @@
 //! Fetching from real repositories: names, errors, concurrency, and a cache that was damaged.
+#![allow(clippy::unwrap_used, reason = "a test fails where it is unwrapped")]
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -288,10 +289,10 @@ async fn a_damaged_or_deleted_cache_is_made_anew() {
             fs::create_dir(mirror.join("objects")).unwrap();
         }),
         ("a configuration that is not one", &|| {
-            fs::write(mirror.join("config"), "[[[").unwrap()
+            fs::write(mirror.join("config"), "[[[").unwrap();
         }),
         ("objects of zeroes", &|| {
-            overwrite_objects(&mirror.join("objects"))
+            overwrite_objects(&mirror.join("objects"));
         }),
         ("no mirror", &|| fs::remove_dir_all(&mirror).unwrap()),
     ];

@@ -1,4 +1,5 @@
 //! Reading what was fetched: files, history, tags, archives.
+#![allow(clippy::unwrap_used, reason = "a test fails where it is unwrapped")]
 
 use std::{collections::BTreeMap, io::Read};
 
