@@ -1,5 +1,6 @@
 //! A real OCI registry on a free port of this machine, with storage of its own.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -146,9 +147,10 @@ impl TestRegistry {
             "version: 0.1\n\
              log: {{ level: warn }}\n\
              storage:\n  filesystem: {{ rootdirectory: {} }}\n  delete: {{ enabled: true }}\n\
-             http: {{ addr: {}, relativeurls: true }}\n",
+             http: {{ addr: {}, relativeurls: true, headers: {{ X-Test-Registry: [{}] }} }}\n",
             storage.display(),
             self.address(),
+            self.identity(),
         );
         if self.access == Access::WithLogin {
             let path = self.write_htpasswd()?;
@@ -198,7 +200,7 @@ impl TestRegistry {
 
     async fn wait_until_it_answers(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
-        while !answers(self.port).await {
+        while !self.answers().await {
             if let Some(Running::Process(child)) = &mut self.running
                 && let Some(status) = child.try_wait()?
             {
@@ -213,6 +215,23 @@ impl TestRegistry {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// Whether this very registry answers, and not another test's that took the port in between.
+    async fn answers(&self) -> bool {
+        match &self.running {
+            Some(Running::Process(_)) => {
+                let head = answer(self.port).await.unwrap_or_default();
+                is_welcoming(&head) && head.contains(&self.identity())
+            }
+            // The engine refuses to publish a port that is taken.
+            _ => answers(self.port).await,
+        }
+    }
+
+    /// What a registry of this process says about itself in every answer.
+    fn identity(&self) -> String {
+        self.directory.path().display().to_string()
     }
 
     fn log(&self) -> String {
@@ -238,22 +257,36 @@ impl Drop for Container {
 
 /// Whether a registry answers, even if only to ask for a login.
 async fn answers(port: u16) -> bool {
-    let asking = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream
-            .write_all(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .await?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).await?;
-        Ok::<_, std::io::Error>(head)
-    };
-    let answer = tokio::time::timeout(Duration::from_secs(2), asking).await;
-    matches!(answer, Ok(Ok(head)) if matches!(&head[9..], b"200" | b"401"))
+    matches!(answer(port).await, Ok(head) if is_welcoming(&head))
 }
 
+/// The head of what a registry answers.
+async fn answer(port: u16) -> Result<String> {
+    let asking = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let request = b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    tokio::time::timeout(Duration::from_secs(2), asking).await?
+}
+
+fn is_welcoming(head: &str) -> bool {
+    matches!(head.split(' ').nth(1), Some("200" | "401"))
+}
+
+/// A port that nobody listens on, below those that systems give to connections: so that it is still free when a stopped
+/// registry comes back.
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot find a free port")?;
-    Ok(listener.local_addr()?.port())
+    let start = RandomState::new().hash_one(std::process::id());
+    let candidates = (0..1000)
+        .map(|step| 12_000 + u16::try_from(start.wrapping_add(step) % 20_000).unwrap_or(0));
+    let free = candidates
+        .into_iter()
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.context("no port from 12000 to 31999 is free")
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {
