@@ -101,13 +101,8 @@ impl Route<'_> {
         concurrency: usize,
         report: &mut CopyReport,
     ) -> Result<(), Error> {
-        let moving = stream::iter(blobs).map(|blob| async move {
-            self.target
-                .inner
-                .retry
-                .run(|| transfer::transfer_once(self, &blob))
-                .await
-        });
+        let moving =
+            stream::iter(blobs).map(|blob| async move { transfer::transfer(self, &blob).await });
         let mut moved = moving.buffer_unordered(concurrency.max(1));
         while let Some(moved) = moved.try_next().await? {
             match moved {

@@ -15,16 +15,25 @@ pub(super) enum Moved {
 }
 
 /// Sees to it that the target holds a blob. Its bytes pass through: only what is on its way is in memory.
-pub(super) async fn transfer_once(route: Route<'_>, blob: &Descriptor) -> Result<Moved, Error> {
+pub(super) async fn transfer(route: Route<'_>, blob: &Descriptor) -> Result<Moved, Error> {
+    let Route {
+        target,
+        target_name,
+        ..
+    } = route;
+    if target.blob_exists(target_name, &blob.digest).await? {
+        return Ok(Moved::AlreadyThere);
+    }
+    target.inner.retry.run(|| move_once(route, blob)).await
+}
+
+async fn move_once(route: Route<'_>, blob: &Descriptor) -> Result<Moved, Error> {
     let Route {
         source,
         source_name,
         target,
         target_name,
     } = route;
-    if target.blob_exists_once(target_name, &blob.digest).await? {
-        return Ok(Moved::AlreadyThere);
-    }
     let (url, chunks) = if source.is_same(target) {
         match target
             .begin_upload(target_name, &blob.digest, Some(source_name))
