@@ -1,1 +1,4 @@
 //! Faces teams: gRPC, webhooks, the inbox of commits; plans runs and takes approvals.
+
+pub mod commit_event;
+pub mod webhook;
