@@ -1,0 +1,57 @@
+//! From an error to how a stage ended.
+
+use std::error::Error as StdError;
+
+use domain::stage::{Failure, Outcome};
+use registry::ErrorClass;
+
+/// Why a stage did not succeed.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Registry(registry::Error),
+    Bus(bus::Error),
+    Red(String),
+}
+
+impl From<registry::Error> for Stopped {
+    fn from(error: registry::Error) -> Self {
+        Self::Registry(error)
+    }
+}
+
+impl From<bus::Error> for Stopped {
+    fn from(error: bus::Error) -> Self {
+        Self::Bus(error)
+    }
+}
+
+impl Stopped {
+    /// The outcome: the user's fault, ours for good, or ours and worth another attempt.
+    pub(crate) fn outcome(self) -> Outcome {
+        let (reason, retryable) = match self {
+            Self::Red(reason) => return Outcome::Failed(Box::new(Failure::because(reason))),
+            Self::Bus(error) => (chain(&error), true),
+            Self::Registry(error) => {
+                let retryable = match error.class() {
+                    ErrorClass::Unavailable | ErrorClass::Corrupt => true,
+                    ErrorClass::NotFound
+                    | ErrorClass::Refused
+                    | ErrorClass::Conflict
+                    | ErrorClass::Protocol => false,
+                };
+                (chain(&error), retryable)
+            }
+        };
+        Outcome::Errored { failure: Box::new(Failure::because(reason)), retryable }
+    }
+}
+
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
