@@ -1,0 +1,11 @@
+//! The `slipway` program against a gateway that is scripted in this process: what it prints, where, and how it ends.
+
+mod errors;
+mod fake_gateway;
+mod files;
+mod json;
+mod machine;
+mod people;
+mod program;
+mod samples;
+mod watching;
