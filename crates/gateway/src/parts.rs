@@ -1,0 +1,127 @@
+//! The other services, asked over gRPC whether they are there and what really runs.
+
+use std::time::Duration;
+
+use domain::ids::EnvironmentName;
+use proto::builder::v1::builder_service_client::BuilderServiceClient;
+use proto::deployer::v1::deployer_service_client::DeployerServiceClient;
+use proto::deployer::v1::{GetLiveStateRequest, LiveState};
+use proto::gateway::v1::Part;
+use proto::registry_promoter::v1::CheckRegistriesRequest;
+use proto::registry_promoter::v1::registry_promoter_service_client::RegistryPromoterServiceClient;
+use proto::test_runner::v1::test_runner_service_client::TestRunnerServiceClient;
+use service_kit::grpc::{ShowToken, channel};
+use tonic::Status;
+use tonic::transport::Channel;
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use crate::config::PartUrls;
+
+/// How long a part may take to answer.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// How long the deployer may take to say what runs: it asks engines and clusters.
+const LIVE_STATE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The services that the gateway was told of.
+pub(crate) struct Parts {
+    builder: Option<Channel>,
+    test_runner: Option<Channel>,
+    registry_promoter: Option<Channel>,
+    deployer: Option<Channel>,
+    token: ShowToken,
+}
+
+impl Parts {
+    /// Channels to the services; they connect when they are used.
+    ///
+    /// # Errors
+    /// When an address is none.
+    pub(crate) fn new(urls: &PartUrls, token: ShowToken) -> anyhow::Result<Self> {
+        let open = |url: &Option<String>| url.as_deref().filter(|url| !url.is_empty()).map(channel).transpose();
+        Ok(Self {
+            builder: open(&urls.builder_url)?,
+            test_runner: open(&urls.test_runner_url)?,
+            registry_promoter: open(&urls.registry_promoter_url)?,
+            deployer: open(&urls.deployer_url)?,
+            token,
+        })
+    }
+
+    /// Whether each answers, and whether the registries do.
+    pub(crate) async fn status(&self) -> Vec<Part> {
+        let (builder, test_runner, promoter, deployer) =
+            tokio::join!(self.builder(), self.test_runner(), self.registry_promoter(), self.deployer());
+        builder.into_iter().chain(test_runner).chain(promoter.unwrap_or_default()).chain(deployer).collect()
+    }
+
+    async fn builder(&self) -> Option<Part> {
+        let mut client = BuilderServiceClient::with_interceptor(self.builder.clone()?, self.token.clone());
+        let answer = within(TIME_LIMIT, client.get_capacity(proto::builder::v1::GetCapacityRequest {})).await;
+        Some(part("builder", answer.map(|c| workload(&c.worker_id, c.slots_in_use, c.slots))))
+    }
+
+    async fn test_runner(&self) -> Option<Part> {
+        let mut client = TestRunnerServiceClient::with_interceptor(self.test_runner.clone()?, self.token.clone());
+        let answer = within(TIME_LIMIT, client.get_capacity(proto::test_runner::v1::GetCapacityRequest {})).await;
+        Some(part("test-runner", answer.map(|c| workload(&c.worker_id, c.slots_in_use, c.slots))))
+    }
+
+    async fn registry_promoter(&self) -> Option<Vec<Part>> {
+        let channel = self.registry_promoter.clone()?;
+        let mut client = RegistryPromoterServiceClient::with_interceptor(channel, self.token.clone());
+        let answer = match within(TIME_LIMIT, client.check_registries(CheckRegistriesRequest {})).await {
+            Ok(answer) => answer,
+            Err(why) => return Some(vec![part("registry-promoter", Err(why))]),
+        };
+        let mut parts = vec![part("registry-promoter", Ok("it answers".to_owned()))];
+        parts.extend(answer.registries.into_iter().map(|registry| {
+            let separator = if registry.detail.is_empty() { "" } else { ": " };
+            Part {
+                name: format!("{} registry", registry.name),
+                ok: registry.ok,
+                detail: format!("{}{separator}{}", registry.address, registry.detail),
+            }
+        }));
+        Some(parts)
+    }
+
+    async fn deployer(&self) -> Option<Part> {
+        let channel = self.deployer.clone()?;
+        let mut client = tonic_health::pb::health_client::HealthClient::new(channel);
+        let question = tonic_health::pb::HealthCheckRequest { service: String::new() };
+        let answer = within(TIME_LIMIT, client.check(question)).await;
+        let serving = answer.and_then(|answer| match answer.status() {
+            ServingStatus::Serving => Ok("it answers".to_owned()),
+            _ => Err("it answers, but does not serve yet".to_owned()),
+        });
+        Some(part("deployer", serving))
+    }
+
+    /// What really runs in an environment; `None` when there is no deployer to ask.
+    pub(crate) async fn live_state(&self, environment: &EnvironmentName) -> Option<Result<LiveState, String>> {
+        let mut client = DeployerServiceClient::with_interceptor(self.deployer.clone()?, self.token.clone());
+        let question = GetLiveStateRequest { environment: environment.to_string() };
+        Some(within(LIVE_STATE_LIMIT, client.get_live_state(question)).await)
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(format!("{}: {}", status.code(), status.message())),
+        Err(_) => Err(format!("no answer within {} seconds", limit.as_secs())),
+    }
+}
+
+fn workload(worker: &str, in_use: u32, slots: u32) -> String {
+    format!("{worker}: {in_use} of {slots} slots in use")
+}
+
+fn part(name: &str, answer: Result<String, String>) -> Part {
+    let ok = answer.is_ok();
+    let detail = answer.unwrap_or_else(|why| format!("{why}; is it running, and is its address right?"));
+    Part { name: name.to_owned(), ok, detail }
+}
