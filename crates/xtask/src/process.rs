@@ -31,7 +31,11 @@ pub async fn run(mut command: Command, limit: Duration) -> Result<String> {
         .with_context(|| format!("`{shown}` did not end within {} s", limit.as_secs()))?
         .with_context(|| format!("could not start `{shown}`"))?;
     if !output.status.success() {
-        bail!("`{shown}` failed ({}){}", output.status, last_lines(&output));
+        bail!(
+            "`{shown}` failed ({}){}",
+            output.status,
+            last_lines(&output)
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

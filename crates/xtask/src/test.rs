@@ -85,10 +85,7 @@ async fn watch(mut suite: Command) -> Result<Outcome> {
     })
 }
 
-async fn forward(
-    from: impl AsyncRead + Unpin,
-    mut to: impl Write,
-) -> std::io::Result<Vec<String>> {
+async fn forward(from: impl AsyncRead + Unpin, mut to: impl Write) -> std::io::Result<Vec<String>> {
     let mut from = BufReader::new(from);
     let mut closing = Vec::new();
     let mut line = Vec::new();
@@ -127,10 +124,14 @@ mod tests {
 
     #[test]
     fn the_lines_that_sum_up_are_known() {
-        assert!(sums_up("     Summary [   3.412s] 214 tests run: 214 passed, 0 skipped\n"));
+        assert!(sums_up(
+            "     Summary [   3.412s] 214 tests run: 214 passed, 0 skipped\n"
+        ));
         assert!(sums_up("test result: ok. 3 passed; 0 failed; 0 ignored\n"));
         assert!(!sums_up("test result: ok. 0 passed; 0 failed; 0 ignored\n"));
-        assert!(!sums_up("        PASS [   0.004s] xtask test::tests::this\n"));
+        assert!(!sums_up(
+            "        PASS [   0.004s] xtask test::tests::this\n"
+        ));
     }
 
     #[tokio::test]

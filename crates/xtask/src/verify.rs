@@ -7,7 +7,14 @@ use anyhow::{Context, Result};
 use crate::{process, test};
 
 const FORMAT: &[&str] = &["fmt", "--all", "--", "--check"];
-const LINT: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+const LINT: &[&str] = &[
+    "clippy",
+    "--workspace",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
 const DENY: &[&str] = &["deny", "--all-features", "check"];
 
 /// Checks format, lints, dependencies and tests, and stops at the first that isn't in order; whether all were.
@@ -21,7 +28,9 @@ pub async fn run(root: &Path) -> Result<bool> {
     }
     let passed = test::run(root).await?;
     if !dependencies_checked {
-        println!("Not checked: dependencies against deny.toml (install cargo-deny: `cargo install --locked cargo-deny`)");
+        println!(
+            "Not checked: dependencies against deny.toml (install cargo-deny: `cargo install --locked cargo-deny`)"
+        );
     }
     Ok(passed)
 }

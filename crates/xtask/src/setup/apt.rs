@@ -39,7 +39,11 @@ pub(super) async fn install(machine: &Machine, packages: &[Package]) -> Result<(
 
 impl Package {
     pub(super) const fn named(name: &'static str) -> Self {
-        Self { name, suite: None, unit: None }
+        Self {
+            name,
+            suite: None,
+            unit: None,
+        }
     }
 
     fn in_suite(&self) -> String {
@@ -53,7 +57,13 @@ impl Package {
 async fn apt_get(action: &[&str], names: &[String]) -> Result<()> {
     let mut command = process::command(
         "apt-get",
-        ["-q", "-y", "-o", "DPkg::Lock::Timeout=180", "--no-install-recommends"],
+        [
+            "-q",
+            "-y",
+            "-o",
+            "DPkg::Lock::Timeout=180",
+            "--no-install-recommends",
+        ],
     );
     command
         .args(action)
@@ -86,7 +96,11 @@ fn write_once(path: &str, content: &str) -> Result<()> {
 
 async fn keep_stopped(machine: &Machine, unit: &str) -> Result<()> {
     if machine.systemd {
-        process::run(process::command("systemctl", ["mask", unit]), process::QUESTION).await?;
+        process::run(
+            process::command("systemctl", ["mask", unit]),
+            process::QUESTION,
+        )
+        .await?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! A Docker engine: the one that answers, or one started here.
 
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,8 @@ use super::machine::{Machine, state_directory};
 use super::report::Report;
 use crate::process;
 
+/// How long an engine may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
 const ELSEWHERE: &str = "no engine answers: install Docker (https://docs.docker.com/engine/install/) and start it, or set DOCKER_HOST";
 
 /// Finds an engine or starts one; whether one answers now.
@@ -22,7 +25,9 @@ pub(super) async fn provide(machine: &Machine, report: &mut Report) -> bool {
         return true;
     }
     if std::env::var_os("DOCKER_HOST").is_some() {
-        step.missing("the engine that DOCKER_HOST names does not answer: start it, or unset DOCKER_HOST");
+        step.missing(
+            "the engine that DOCKER_HOST names does not answer: start it, or unset DOCKER_HOST",
+        );
         return false;
     }
     if !machine.installs() {
@@ -49,49 +54,69 @@ async fn version() -> Option<String> {
 
 async fn start(machine: &Machine) -> Result<String> {
     if !(process::in_path("dockerd") && process::in_path("docker")) {
-        apt::install(machine, &[Package::named("docker.io"), Package::named("iptables")])
-            .await
-            .context("could not install docker.io")?;
-    }
-    if machine.systemd {
-        process::run(
-            process::command("systemctl", ["start", "docker"]),
-            Duration::from_secs(60),
+        apt::install(
+            machine,
+            &[Package::named("docker.io"), Package::named("iptables")],
         )
-        .await?;
-    } else {
-        start_detached()?;
+        .await
+        .context("could not install docker.io")?;
     }
-    wait_for_answer().await
+    let mut dockerd = if machine.systemd {
+        let systemctl = process::command("systemctl", ["start", "docker"]);
+        process::run(systemctl, Duration::from_secs(60)).await?;
+        None
+    } else {
+        Some(start_detached()?)
+    };
+    wait_for_answer(&mut dockerd).await
 }
 
 /// Starts `dockerd` in a session of its own, so that it outlives this program and its terminal.
-fn start_detached() -> Result<()> {
+fn start_detached() -> Result<Child> {
+    let path = log_file();
     let directory = state_directory();
     fs::create_dir_all(&directory)
         .with_context(|| format!("could not create {}", directory.display()))?;
-    let path = directory.join("dockerd.log");
     let log = File::create(&path).with_context(|| format!("could not write {}", path.display()))?;
     std::process::Command::new("setsid")
-        .args(["--fork", "dockerd"])
+        .arg("dockerd")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
-        .status()
-        .context("could not start dockerd")?;
-    Ok(())
+        .spawn()
+        .context("could not start dockerd")
 }
 
-async fn wait_for_answer() -> Result<String> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+async fn wait_for_answer(dockerd: &mut Option<Child>) -> Result<String> {
+    let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if let Some(version) = version().await {
             return Ok(version);
         }
+        if let Some(dockerd) = dockerd
+            && let Some(status) = dockerd.try_wait()?
+        {
+            bail!("dockerd ended ({status}){}", last_words());
+        }
         sleep(Duration::from_millis(200)).await;
     }
-    let log = state_directory().join("dockerd.log");
+    bail!(
+        "dockerd did not answer within {} s{}",
+        PATIENCE.as_secs(),
+        last_words()
+    )
+}
+
+fn log_file() -> PathBuf {
+    state_directory().join("dockerd.log")
+}
+
+/// The end of what dockerd wrote: the reason is seldom in its very last line.
+fn last_words() -> String {
+    const LINES: usize = 4;
+    let log = log_file();
     let text = fs::read_to_string(&log).unwrap_or_default();
-    let last = text.lines().last().unwrap_or("it printed nothing");
-    bail!("dockerd did not answer within 60 s; {} ends with: {last}", log.display())
+    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+    let end = lines[lines.len().saturating_sub(LINES)..].join("\n    ");
+    format!("; {} ends with:\n    {end}", log.display())
 }

@@ -31,7 +31,9 @@ impl Fingerprint {
             }
             Image::Rust => {
                 let version = process::ask("rustc", ["-vV"]).await;
-                hash.update(version.context("`rustc -vV` failed: install the toolchain with rustup")?);
+                hash.update(
+                    version.context("`rustc -vV` failed: install the toolchain with rustup")?,
+                );
             }
             _ => {}
         }

@@ -76,7 +76,7 @@ pub(super) async fn provide(root: &Path, machine: &Machine, images: &[Image], re
         let fingerprint = match &present {
             // An image that was pulled, or that the owner of this machine made, is right as it is.
             Some(Present { stand_in: None, .. }) => {
-                step.found("");
+                step.found("the public image, or one of your own");
                 continue;
             }
             Some(_) | None => {
@@ -110,7 +110,9 @@ pub(super) async fn provide(root: &Path, machine: &Machine, images: &[Image], re
         step.note("building a stand-in");
         match stand_in::build(&recipes, machine, image, &fingerprint).await {
             Ok(()) => step.made("stand-in built here"),
-            Err(error) => step.missing(format!("can't be pulled, and no stand-in was built: {error:#}")),
+            Err(error) => step.missing(format!(
+                "can't be pulled, and no stand-in was built: {error:#}"
+            )),
         }
     }
 }
@@ -120,8 +122,15 @@ async fn look(reference: &str) -> Option<Present> {
         "{{{{.Id}}}} {{{{with .Config.Labels}}}}{{{{index . \"{}\"}}}}{{{{end}}}}",
         stand_in::RECIPE_LABEL
     );
-    let printed = process::ask("docker", ["image", "inspect", "--format", &format, reference]).await?;
-    let (id, recipe) = printed.trim().split_once(' ').unwrap_or((printed.trim(), ""));
+    let printed = process::ask(
+        "docker",
+        ["image", "inspect", "--format", &format, reference],
+    )
+    .await?;
+    let (id, recipe) = printed
+        .trim()
+        .split_once(' ')
+        .unwrap_or((printed.trim(), ""));
     Some(Present {
         id: id.to_owned(),
         stand_in: Some(recipe.to_owned()).filter(|recipe| !recipe.is_empty()),

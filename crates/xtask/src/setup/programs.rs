@@ -147,8 +147,14 @@ mod tests {
         let printed = [
             ("nats-server: v2.10.27", "2.10.27"),
             ("git version 2.39.5", "2.39.5"),
-            ("docker-registry github.com/docker/distribution 2.8.2+ds1-1+b9", "2.8.2+ds1-1+b9"),
-            ("BusyBox v1.35.0 (Debian 1:1.35.0-4) multi-call binary.", "1.35.0"),
+            (
+                "docker-registry github.com/docker/distribution 2.8.2+ds1-1+b9",
+                "2.8.2+ds1-1+b9",
+            ),
+            (
+                "BusyBox v1.35.0 (Debian 1:1.35.0-4) multi-call binary.",
+                "1.35.0",
+            ),
             ("Docker Compose version 2.26.1-4", "2.26.1-4"),
             ("github.com/docker/buildx 0.13.1 0.13.1+ds1-3", "0.13.1"),
         ];

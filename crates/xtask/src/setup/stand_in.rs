@@ -18,7 +18,8 @@ const LABEL: &str = "slipway.stand-in=1";
 /// The fingerprint of the recipe that made a stand-in.
 pub(super) const RECIPE_LABEL: &str = "slipway.stand-in.recipe";
 /// How the root file system is made, but for its directory and the mirror.
-pub(super) const DEBOOTSTRAP: &[&str] = &["--variant=minbase", "--include=ca-certificates", "bookworm"];
+pub(super) const DEBOOTSTRAP: &[&str] =
+    &["--variant=minbase", "--include=ca-certificates", "bookworm"];
 const MIRROR: &str = "http://deb.debian.org/debian";
 const AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 
@@ -71,13 +72,27 @@ async fn debian(recipe: &Path, machine: &Machine, fingerprint: &Fingerprint) -> 
     debootstrap.arg(&rootfs).arg(MIRROR);
     process::run(debootstrap, WORK).await?;
     let imported = format!("slipway-stand-in/debian-rootfs:{}", fingerprint.short());
-    let mut tar = process::command("tar", ["--create", "--exclude=./var/cache/apt/archives/*.deb"]);
-    tar.args(["--exclude=./var/lib/apt/lists/*", "--exclude=./usr/share/doc/*"])
-        .args(["--exclude=./usr/share/man/*", "--exclude=./usr/share/locale/*"])
-        .arg("--directory")
-        .arg(&rootfs)
-        .arg(".");
-    process::pipe(tar, process::command("docker", ["import", "-", &imported]), WORK).await?;
+    let mut tar = process::command(
+        "tar",
+        ["--create", "--exclude=./var/cache/apt/archives/*.deb"],
+    );
+    tar.args([
+        "--exclude=./var/lib/apt/lists/*",
+        "--exclude=./usr/share/doc/*",
+    ])
+    .args([
+        "--exclude=./usr/share/man/*",
+        "--exclude=./usr/share/locale/*",
+    ])
+    .arg("--directory")
+    .arg(&rootfs)
+    .arg(".");
+    process::pipe(
+        tar,
+        process::command("docker", ["import", "-", &imported]),
+        WORK,
+    )
+    .await?;
 
     let context = work.path().join("context");
     fs::create_dir_all(context.join("authorities"))?;
@@ -89,7 +104,9 @@ async fn debian(recipe: &Path, machine: &Machine, fingerprint: &Fingerprint) -> 
         fs::copy(&authority, context.join("authorities").join(name))?;
     }
     let mut build = docker_build(Image::Debian, fingerprint);
-    build.args(["--build-arg", &format!("ROOTFS={imported}")]).arg(&context);
+    build
+        .args(["--build-arg", &format!("ROOTFS={imported}")])
+        .arg(&context);
     process::run(build, WORK).await.map(drop)
 }
 
@@ -114,12 +131,19 @@ async fn rust(recipe: &Path, fingerprint: &Fingerprint) -> Result<()> {
 }
 
 fn docker_build(image: Image, fingerprint: &Fingerprint) -> Command {
-    let own = format!("slipway-stand-in/{}:{}", image.recipe(), fingerprint.short());
+    let own = format!(
+        "slipway-stand-in/{}:{}",
+        image.recipe(),
+        fingerprint.short()
+    );
     let mut build = process::command("docker", ["build", "--quiet", "--label", LABEL]);
     // The recipes need nothing that only BuildKit has, and an engine without the buildx plugin builds them as well.
     build
         .env("DOCKER_BUILDKIT", "0")
-        .args(["--label", &format!("{RECIPE_LABEL}={}", fingerprint.as_str())])
+        .args([
+            "--label",
+            &format!("{RECIPE_LABEL}={}", fingerprint.as_str()),
+        ])
         .args(["--tag", &own, "--tag", image.reference()]);
     build
 }

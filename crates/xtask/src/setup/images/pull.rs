@@ -97,7 +97,12 @@ async fn failure(pull: &mut Child) -> String {
 
 /// Whether a registry answered, and only this image is not to be had.
 fn is_about_the_image(reason: &str) -> bool {
-    ["not found", "manifest unknown", "denied", "no matching manifest"]
-        .iter()
-        .any(|text| reason.contains(text))
+    [
+        "not found",
+        "manifest unknown",
+        "denied",
+        "no matching manifest",
+    ]
+    .iter()
+    .any(|text| reason.contains(text))
 }
