@@ -10,6 +10,7 @@ use domain::stage::{JobKind, Outcome, StageName};
 use engine::{Credentials, Engine};
 use service_kit::grpc::{self, ShowToken};
 use source::{Source, SourceConfig};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{StageHandler, Work, Worker, new_worker_id};
 
@@ -24,13 +25,21 @@ pub struct Service {
     config: Config,
     platform: PlatformSpec,
     bus: Bus,
+    listener: Option<TcpListener>,
 }
 
 impl Service {
     /// A builder for a platform, on a bus.
     #[must_use]
     pub fn new(config: Config, platform: PlatformSpec, bus: Bus) -> Self {
-        Self { config, platform, bus }
+        Self { config, platform, bus, listener: None }
+    }
+
+    /// Answers questions on a listener that is open already, instead of the configured address.
+    #[must_use]
+    pub fn with_listener(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(listener);
+        self
     }
 
     /// Takes jobs and answers questions until `stop` is cancelled.
@@ -58,7 +67,10 @@ impl Service {
         };
         let worker = Worker::new(id.clone(), self.bus.clone(), builder, self.config.slots);
         let questions = Questions::new(&worker, &engine, self.config.slots);
-        let listener = grpc::listen(self.config.listen.listen).await?;
+        let listener = match self.listener {
+            Some(listener) => listener,
+            None => grpc::listen(self.config.listen.listen).await?,
+        };
         tracing::info!(worker.id = %id, engine = engine.id(), "builder listens on {}", listener.local_addr()?);
         tokio::select! {
             ended = worker.run(stop.clone()) => Ok(ended.map_err(Error::from)?),

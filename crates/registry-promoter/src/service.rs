@@ -8,6 +8,7 @@ use domain::platform::PlatformSpec;
 use domain::release::Releases;
 use domain::stage::{JobKind, Outcome, StageName};
 use service_kit::grpc;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{StageHandler, Work, Worker, new_worker_id};
 
@@ -21,13 +22,21 @@ pub struct Service {
     config: Config,
     platform: PlatformSpec,
     bus: Bus,
+    listener: Option<TcpListener>,
 }
 
 impl Service {
     /// A registry-promoter for a platform, on a bus.
     #[must_use]
     pub fn new(config: Config, platform: PlatformSpec, bus: Bus) -> Self {
-        Self { config, platform, bus }
+        Self { config, platform, bus, listener: None }
+    }
+
+    /// Answers questions on a listener that is open already, instead of the configured address.
+    #[must_use]
+    pub fn with_listener(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(listener);
+        self
     }
 
     /// Takes jobs and answers questions until `stop` is cancelled.
@@ -40,7 +49,10 @@ impl Service {
         let id = new_worker_id("promoter");
         let tokens = self.config.common.tokens()?;
         let worker = Worker::new(id.clone(), self.bus, promoter, self.config.slots);
-        let listener = grpc::listen(self.config.listen.listen).await?;
+        let listener = match self.listener {
+            Some(listener) => listener,
+            None => grpc::listen(self.config.listen.listen).await?,
+        };
         tracing::info!(worker.id = %id, "registry-promoter listens on {}", listener.local_addr()?);
         tokio::select! {
             ended = worker.run(stop.clone()) => Ok(ended.map_err(Error::from)?),
