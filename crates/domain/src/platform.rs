@@ -148,15 +148,19 @@ pub struct KubernetesTarget {
     pub namespace: Option<String>,
 }
 
-/// A repository with one or more services.
+/// A repository with one or more services. Also just its URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = allow_url)]
 pub struct Repository {
     /// Its Git URL, or a path.
     pub url: String,
     /// The folders that have a service in them, relative to its root. Absent: found by their `slipway.yaml`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
+}
+
+fn allow_url(schema: &mut schemars::Schema) {
+    *schema = schemars::json_schema!({ "anyOf": [{ "type": "string" }, schema] });
 }
 
 /// Forges that may send webhooks; what is absent is refused.

@@ -48,7 +48,7 @@ pub struct ServiceSpec {
     pub team: Option<String>,
     /// Services that must be there first when a whole application is deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<units::DnsLabel>")]
+    #[schemars(with = "units::OneOrMany")]
     pub needs: Vec<ServiceName>,
     /// The team's build, in a container. Absent: the Dockerfile of `image` does it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,10 +90,11 @@ impl ServiceSpec {
 pub struct Contracts {
     /// Files that describe what this service offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "units::OneOrMany")]
     pub provides: Vec<String>,
     /// By the name of another service: the file that says what this service uses of it.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    #[schemars(with = "IndexMap<String, String>")]
+    #[schemars(with = "IndexMap<units::DnsLabel, String>")]
     pub consumes: IndexMap<ServiceName, String>,
 }
 

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
+use granit_parser::{
+    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag,
+};
 
 use super::{Entry, Node, Value};
 use crate::diagnostic::{Diagnostic, Source};
@@ -37,6 +39,7 @@ pub(crate) fn load(source: &Source, example: &str) -> Result<Node, Box<Diagnosti
         parser: Parser::new_from_str_with_options(&source.text, options),
         anchors: HashMap::new(),
         nodes: 0,
+        open: Vec::new(),
     };
     let root = loader.document()?;
     match root {
@@ -54,6 +57,8 @@ struct Loader<'s, I: granit_parser::BorrowedInput<'s>> {
     parser: Parser<'s, I>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
+    /// Where the lists and mappings in brackets begin that have not ended yet.
+    open: Vec<usize>,
 }
 
 type Step<T> = Result<T, Box<Diagnostic>>;
@@ -92,7 +97,7 @@ impl<'s, I: granit_parser::BorrowedInput<'s>> Loader<'s, I> {
         }
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), &range)?;
+                let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), &span)?;
                 (
                     Value::Scalar {
                         text: text.into_owned(),
@@ -101,13 +106,17 @@ impl<'s, I: granit_parser::BorrowedInput<'s>> Loader<'s, I> {
                     anchor,
                 )
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.is_text(tag.as_deref(), &range)?;
-                (Value::List(self.list(&mut range, depth)?), anchor)
+            Event::SequenceStart(style, anchor, tag) => {
+                self.is_text(tag.as_deref(), &span)?;
+                let list =
+                    self.within(style, &mut range, |loader, range| loader.list(range, depth))?;
+                (Value::List(list), anchor)
             }
-            Event::MappingStart(_, anchor, tag) => {
-                self.is_text(tag.as_deref(), &range)?;
-                (Value::Map(self.map(&mut range, depth)?), anchor)
+            Event::MappingStart(style, anchor, tag) => {
+                self.is_text(tag.as_deref(), &span)?;
+                let map =
+                    self.within(style, &mut range, |loader, range| loader.map(range, depth))?;
+                (Value::Map(map), anchor)
             }
             Event::Alias(id) => return self.alias(id, range),
             _ => {
@@ -122,6 +131,22 @@ impl<'s, I: granit_parser::BorrowedInput<'s>> Loader<'s, I> {
             self.anchors.insert(anchor, (node.clone(), size(&node)));
         }
         Ok(node)
+    }
+
+    /// Reads the elements of a list or a mapping, and remembers meanwhile which bracket is open.
+    fn within<T>(
+        &mut self,
+        style: StructureStyle,
+        range: &mut Range<usize>,
+        read: impl FnOnce(&mut Self, &mut Range<usize>) -> Step<T>,
+    ) -> Step<T> {
+        if style == StructureStyle::Block {
+            return read(self, range);
+        }
+        self.open.push(range.start);
+        let elements = read(self, range)?;
+        self.open.pop();
+        Ok(elements)
     }
 
     fn alias(&mut self, id: usize, range: Range<usize>) -> Step<Node> {
@@ -189,16 +214,15 @@ impl<'s, I: granit_parser::BorrowedInput<'s>> Loader<'s, I> {
     }
 
     /// Whether a tag says that this is text; tags that say more than YAML's own are refused.
-    fn is_text(&self, tag: Option<&Tag>, range: &Range<usize>) -> Step<bool> {
+    fn is_text(&self, tag: Option<&Tag>, span: &Span) -> Step<bool> {
         match tag {
             None => Ok(false),
             Some(tag) if tag.is_yaml_core_schema() => Ok(tag.is_yaml_core_schema_tag("str")),
             Some(tag) => {
+                let range = self.range(&span.tag_span().unwrap_or(*span));
                 let message = format!("the tag `{}` means nothing here", tag.original());
                 let help = "leave it out; a text that begins with `!` needs quotes";
-                Err(Box::new(
-                    self.source.error(range.clone(), message).help(help),
-                ))
+                Err(Box::new(self.source.error(range, message).help(help)))
             }
         }
     }
@@ -228,18 +252,66 @@ impl<'s, I: granit_parser::BorrowedInput<'s>> Loader<'s, I> {
     }
 
     fn syntax(&self, error: &ScanError) -> Diagnostic {
-        let at = self.offset(error.marker()).min(self.source.text.len());
-        let (message, help) = explain(error.kind());
+        let text = &self.source.text;
         // An error at the end of the file points at the last thing written.
-        let at = if self.source.text[at..].trim().is_empty() {
-            self.source.text.trim_end().len().saturating_sub(1)
-        } else {
-            at
-        };
-        self.source
-            .error(at..at + 1, message)
-            .maybe_help(help.map(str::to_owned))
+        let mut at = self
+            .offset(error.marker())
+            .min(text.trim_end().len().saturating_sub(1));
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let (message, help) = explain(error.kind());
+        if is_tab(error.kind()) {
+            let line = text[..at].rfind('\n').map_or(0, |before| before + 1);
+            let tab = text[line..].find('\t').map_or(at, |tab| line + tab);
+            return self
+                .source
+                .error(tab..tab + 1, message)
+                .maybe_help(help.map(str::to_owned));
+        }
+        // What comes after a bracket that was never closed is mostly right in itself.
+        match self.open.last() {
+            Some(&open) if !is_quote(error.kind()) && text[open.min(at)..at].contains('\n') => {
+                let bracket = &text[open..=open];
+                let closing = if bracket == "[" { "]" } else { "}" };
+                let message = format!("this `{bracket}` is not closed");
+                let error = self
+                    .source
+                    .error(open..open + 1, message)
+                    .label("opened here");
+                error
+                    .related(at..at, "this cannot stand in it")
+                    .help(format!("add the missing `{closing}`"))
+            }
+            _ => self
+                .source
+                .error(at..at + 1, message)
+                .maybe_help(help.map(str::to_owned)),
+        }
     }
+}
+
+fn is_tab(kind: &ErrorKind) -> bool {
+    use ErrorKind as K;
+    matches!(
+        kind,
+        K::TabNotAllowed
+            | K::TabInBlockIndentation
+            | K::TabInIndentation
+            | K::TabAtBlockScalarStart
+            | K::TabInPlainScalar
+    )
+}
+
+fn is_quote(kind: &ErrorKind) -> bool {
+    use ErrorKind as K;
+    matches!(
+        kind,
+        K::UnclosedQuotedScalar
+            | K::UnknownQuotedScalarEscape
+            | K::RecursionLimitExceeded
+            | K::UnknownAnchor
+    )
 }
 
 fn size(node: &Node) -> usize {

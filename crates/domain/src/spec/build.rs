@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::secret::SecretReference;
-use super::units::{Cpus, Memory, OneOrMany, TimeSpan};
+use super::units::{Cpus, Memory, OneOrMany, TimeSpan, Variable};
 
 /// The team's build: commands in a container; the result is the workspace image, in which the unit tests run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,7 @@ pub struct Build {
     pub cache: Vec<String>,
     /// Environment variables of the commands.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, Variable>")]
     pub env: IndexMap<String, String>,
     /// How long the whole build may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +82,7 @@ pub struct ImageBuild {
     pub target: Option<String>,
     /// Build arguments.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, Variable>")]
     pub args: IndexMap<String, String>,
     /// Build secrets, for `RUN --mount=type=secret,id=…`: name and where the value is found.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]

@@ -61,6 +61,7 @@ fn service(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<ServiceSpec> {
         r.missing(fields, "service", EXAMPLE);
     }
     let service = label::<ServiceName>(r, fields, "service");
+    let team = r.name(fields, "team");
     let needs = r.nodes(fields, "needs").unwrap_or_default();
     let needs = needs
         .into_iter()
@@ -80,7 +81,7 @@ fn service(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<ServiceSpec> {
     let contracts = contracts(r, fields);
     Some(ServiceSpec {
         service: service?,
-        team: r.name(fields, "team"),
+        team,
         needs,
         build,
         test,
@@ -109,7 +110,7 @@ fn build(r: &mut Reader<'_>, root: &Fields<'_>) -> Option<Build> {
     } else {
         required(r, &fields, "image", "image: rust:1.95").map(BuildContainer::Image)
     };
-    let run = r.run(&fields, "run: [make]");
+    let run = r.texts(&fields, "run");
     let cache = r.texts(&fields, "cache");
     let env = r.variables(&fields, "env");
     let timeout = r.parsed(&fields, "timeout");

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::units::text_form;
+use super::units::{Variable, text_form};
 
 /// Where the value of a secret is found, by whoever needs it, at the time when it is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ text_form!(
 #[schemars(deny_unknown_fields)]
 pub enum EnvValue {
     /// The text itself.
-    Text(String),
+    Text(#[schemars(with = "Variable")] String),
     /// A secret, put in when the service is deployed.
     Secret {
         /// Where its value is found.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::Resources;
-use super::units::{OneOrMany, Percent, Port, TimeSpan};
+use super::units::{DnsLabel, OneOrMany, Percent, Port, TimeSpan, Variable};
 
 /// The tests of a service, by stage; a stage that is absent is not run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +46,7 @@ pub struct UnitTest {
     pub reports: Vec<String>,
     /// Environment variables of the commands.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, Variable>")]
     pub env: IndexMap<String, String>,
     /// How long the tests may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +69,7 @@ pub struct FunctionalTest {
     pub dependencies: Option<Dependencies>,
     /// Environment variables of the service under test, and of the tests.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, Variable>")]
     pub env: IndexMap<String, String>,
     /// When the service under test counts as started. Absent: as in `deploy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +95,10 @@ pub struct FunctionalTest {
 #[serde(rename_all = "snake_case")]
 pub enum Dependencies {
     /// Containers by name; the name is also the host name.
-    Services(IndexMap<String, DependencyService>),
+    Services(
+        #[schemars(with = "IndexMap<DnsLabel, DependencyService>")]
+        IndexMap<String, DependencyService>,
+    ),
     /// A Compose file in the repository.
     Compose(String),
 }
@@ -106,6 +111,7 @@ pub struct DependencyService {
     pub image: String,
     /// Environment variables.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, Variable>")]
     pub env: IndexMap<String, String>,
     /// The command and its arguments, instead of those of the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -218,6 +224,7 @@ pub struct IntegrationTest {
     pub image: Option<String>,
     /// Environment variables of the commands.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "IndexMap<String, Variable>")]
     pub env: IndexMap<String, String>,
     /// JUnit XML files that the commands write: patterns relative to the checkout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -418,6 +418,18 @@ impl JsonSchema for Port {
     }
 }
 
+/// The schema of a variable's value as it may be written.
+pub(crate) struct Variable;
+
+impl JsonSchema for Variable {
+    fn schema_name() -> Cow<'static, str> {
+        "Variable".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "null"], "description": "Text; a number stands for its digits." })
+    }
+}
+
 /// The schema of one text or a list of them.
 pub(crate) struct OneOrMany;
 
