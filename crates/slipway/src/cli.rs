@@ -9,9 +9,9 @@ use crate::up;
 
 const AFTER_HELP: &str = "\
 Start here:
-  slipway doctor                                  is everything there?
-  slipway up                                      run Slipway on this machine
-  slipway init                                    write a slipway.yaml for the service in this folder
+  slipway doctor       is everything there?
+  slipway up           run Slipway on this machine
+  slipway init         write a slipway.yaml for this folder
   slipway run start --repository . --ref main --wait
 
 The gateway is the one that --server or SLIPWAY_SERVER names, else the one that `slipway up` started here.

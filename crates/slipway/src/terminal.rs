@@ -149,7 +149,15 @@ impl LiveScreen {
             self.term.clear_line()?;
             self.term.write_line(line)?;
         }
-        self.term.clear_to_end_of_screen()?;
+        // Line by line, for some terminals keep what is cleared at once in their history.
+        let left = self.drawn.saturating_sub(lines.len());
+        for _ in 0..left {
+            self.term.clear_line()?;
+            self.term.write_line("")?;
+        }
+        if left > 0 {
+            self.term.move_cursor_up(left)?;
+        }
         self.term.flush()?;
         self.drawn = lines.len();
         Ok(())

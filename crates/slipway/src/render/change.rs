@@ -59,11 +59,24 @@ fn of_stage(stage: &Stage, page: &Page) -> String {
     }
 }
 
-/// The time since the run was made, as `[  12s]`.
+/// The time since the run was made, as `[    12s]`. What has no time of its own happened when the run last changed.
 fn clock(run: &Run, at: Option<Timestamp>, page: &Page) -> String {
     let start = instant(run.created_at.as_ref());
-    let since = start.map_or(0, |start| {
-        at.unwrap_or(page.now).as_millisecond() - start.as_millisecond()
-    });
-    page.paint.dim(&format!("[{:>7}]", duration::text(since)))
+    let at = at.or_else(|| last_change(run)).or(start);
+    let since = start
+        .zip(at)
+        .map_or(0, |(start, at)| at.as_millisecond() - start.as_millisecond());
+    page.paint
+        .dim(&format!("[{:>7}]", duration::text(since)))
+}
+
+fn last_change(run: &Run) -> Option<Timestamp> {
+    let of_stages = run
+        .stages
+        .iter()
+        .flat_map(|stage| [&stage.started_at, &stage.finished_at]);
+    of_stages
+        .chain([&run.finished_at])
+        .filter_map(|time| instant(time.as_ref()))
+        .max()
 }

@@ -51,7 +51,10 @@ pub fn show(environment: &Environment, page: &Page) -> String {
         about.push("fed from the production registry".to_owned());
     }
     if environment.approvals > 0 {
-        about.push(format!("{} must agree", environment.approvals));
+        about.push(match environment.approvals {
+            1 => "1 person must agree".to_owned(),
+            people => format!("{people} people must agree"),
+        });
     }
     let head = format!(
         "{} · {}\n",

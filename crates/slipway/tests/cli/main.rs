@@ -1,4 +1,5 @@
 //! The `slipway` program against a gateway that is scripted in this process: what it prints, where, and how it ends.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod errors;
 mod fake_gateway;
