@@ -1,5 +1,6 @@
 //! What a builder can be told.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use service_kit::Configuration;
@@ -31,7 +32,7 @@ impl Configuration for Config {
         &self.common
     }
 
-    fn listen(&self) -> &Listen {
-        &self.listen
+    fn listen(&self) -> SocketAddr {
+        self.listen.listen
     }
 }

@@ -1,5 +1,7 @@
 //! What a deployer can be told.
 
+use std::net::SocketAddr;
+
 use container_stage::edge_image::EdgeSource;
 use service_kit::Configuration;
 use service_kit::config::{Common, Listen};
@@ -29,7 +31,7 @@ impl Configuration for Config {
         &self.common
     }
 
-    fn listen(&self) -> &Listen {
-        &self.listen
+    fn listen(&self) -> SocketAddr {
+        self.listen.listen
     }
 }

@@ -5,7 +5,7 @@
 //! from a [`projection`] of all events; what is about one run is read anew. Configuration: [`Config`].
 
 pub mod commit_event;
-pub mod config;
+mod config;
 mod error;
 mod gateway;
 mod grpc;
@@ -18,6 +18,6 @@ pub mod projection;
 mod service;
 pub mod webhook;
 
-pub use config::Config;
+pub use config::{Config, PartUrls};
 pub use error::Error;
 pub use service::Service;

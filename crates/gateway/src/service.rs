@@ -37,13 +37,21 @@ impl Service {
     /// A gateway for a platform, on a bus.
     #[must_use]
     pub fn new(config: Config, platform: PlatformSpec, bus: Bus) -> Self {
-        Self { config, platform, bus, listener: None }
+        Self {
+            config,
+            platform,
+            bus,
+            listener: None,
+        }
     }
 
     /// Listens where `listener` does, instead of where the configuration says.
     #[must_use]
     pub fn with_listener(self, listener: TcpListener) -> Self {
-        Self { listener: Some(listener), ..self }
+        Self {
+            listener: Some(listener),
+            ..self
+        }
     }
 
     /// Answers and takes commits in until `stop` is cancelled.
@@ -69,8 +77,12 @@ impl Service {
             runs.clone(),
             releases.clone(),
         );
-        let doors =
-            Doors { bus: self.bus.clone(), intake: intake.clone(), projection: projection.clone(), secrets };
+        let doors = Doors {
+            bus: self.bus.clone(),
+            intake: intake.clone(),
+            projection: projection.clone(),
+            secrets,
+        };
         let gateway = Gateway {
             bus: self.bus.clone(),
             platform,
@@ -84,7 +96,7 @@ impl Service {
         };
         let listener = match self.listener {
             Some(listener) => listener,
-            None => listen(self.config.listen.address).await?,
+            None => listen(self.config.listen).await?,
         };
         tracing::info!("gateway listens on {}", listener.local_addr()?);
         let taking_commits = async {
@@ -110,13 +122,18 @@ async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status("", ServingStatus::NotServing).await;
+    health
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let projection = gateway.projection.clone();
-    let grpc = grpc::routes(gateway).add_service(health_service).add_service(reflection).prepare();
+    let grpc = grpc::routes(gateway)
+        .add_service(health_service)
+        .add_service(reflection)
+        .prepare();
     let grpc = AuthLayer::new(tokens).layer(GrpcWebLayer::new().layer(grpc));
     let routes = http::routes(doors).fallback_service(grpc);
     let stopped = async {
@@ -128,7 +145,9 @@ async fn serve(
                 stop.cancelled().await;
             } => {}
         }
-        health.set_service_status("", ServingStatus::NotServing).await;
+        health
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
     };
     tonic::transport::Server::builder()
         .accept_http1(true)

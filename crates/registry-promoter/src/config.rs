@@ -1,5 +1,7 @@
 //! What a registry-promoter can be told.
 
+use std::net::SocketAddr;
+
 use service_kit::Configuration;
 use service_kit::config::{Common, Listen};
 
@@ -22,7 +24,7 @@ impl Configuration for Config {
         &self.common
     }
 
-    fn listen(&self) -> &Listen {
-        &self.listen
+    fn listen(&self) -> SocketAddr {
+        self.listen.listen
     }
 }

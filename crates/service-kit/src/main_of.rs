@@ -1,5 +1,6 @@
 //! The `main` that all services have alike.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use bus::{Bus, BusConfig};
@@ -7,7 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use domain::platform::PlatformSpec;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Common, Listen};
+use crate::config::Common;
 use crate::{health, platform, shutdown, telemetry};
 
 /// A service's settings, which hold those that all services have.
@@ -15,7 +16,7 @@ pub trait Configuration: Args + Send + 'static {
     /// The settings of every service.
     fn common(&self) -> &Common;
     /// Where it listens.
-    fn listen(&self) -> &Listen;
+    fn listen(&self) -> SocketAddr;
 }
 
 #[derive(Parser)]
@@ -54,7 +55,7 @@ where
         }
     };
     let ended = match command.action {
-        Some(Action::Health) => runtime.block_on(health::ask(command.config.listen().listen)),
+        Some(Action::Health) => runtime.block_on(health::ask(command.config.listen())),
         None => runtime.block_on(serve(name, command.config, service)),
     };
     match ended {

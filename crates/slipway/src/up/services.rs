@@ -81,7 +81,7 @@ impl Parts {
         };
         let gateway = gateway::Config {
             common: common.clone(),
-            listen: gateway::ListenPublic::at(args.listen),
+            listen: args.listen,
             source_cache: sources.clone(),
             parts,
         };
