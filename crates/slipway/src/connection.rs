@@ -307,12 +307,12 @@ fn endpoint(server: &str, authority: Option<std::path::PathBuf>) -> Result<Endpo
         }
         _ => return Err(bad("it begins with neither http:// nor https://".to_owned())),
     };
-    Ok(endpoint
+    endpoint
         .connect_timeout(Duration::from_secs(5))
         .http2_keep_alive_interval(Duration::from_secs(15))
         .keep_alive_timeout(Duration::from_secs(10))
         .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| bad(error.to_string()))?)
+        .map_err(|error| bad(error.to_string()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {

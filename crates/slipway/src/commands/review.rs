@@ -51,7 +51,7 @@ pub(super) async fn run(
         let verb = if approved { "approved" } else { "rejected" };
         context
             .terminal
-            .text(&format!("{verb} {place}").trim_end().to_owned())?;
+            .text(format!("{verb} {place}").trim_end())?;
     }
     deploy::answer(run, args.wait, context).await
 }

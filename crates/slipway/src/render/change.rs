@@ -15,7 +15,8 @@ pub fn lines(before: Option<&Run>, now: &Run, page: &Page) -> Vec<String> {
         let old = before.and_then(|run| run.stages.iter().find(|s| s.name == stage.name));
         let same =
             old.is_some_and(|old| (&old.state, old.attempt) == (&stage.state, stage.attempt));
-        if !same && !(old.is_none() && stage.state == "pending") {
+        let planned = old.is_none() && stage.state == "pending";
+        if !same && !planned {
             let at = stage.finished_at.as_ref().or(stage.started_at.as_ref());
             lines.push(format!(
                 "{} {} {}",
@@ -63,11 +64,10 @@ fn of_stage(stage: &Stage, page: &Page) -> String {
 fn clock(run: &Run, at: Option<Timestamp>, page: &Page) -> String {
     let start = instant(run.created_at.as_ref());
     let at = at.or_else(|| last_change(run)).or(start);
-    let since = start
-        .zip(at)
-        .map_or(0, |(start, at)| at.as_millisecond() - start.as_millisecond());
-    page.paint
-        .dim(&format!("[{:>7}]", duration::text(since)))
+    let since = start.zip(at).map_or(0, |(start, at)| {
+        at.as_millisecond() - start.as_millisecond()
+    });
+    page.paint.dim(&format!("[{:>7}]", duration::text(since)))
 }
 
 fn last_change(run: &Run) -> Option<Timestamp> {

@@ -30,7 +30,7 @@ pub fn screen(run: &Run, page: &Page) -> Vec<String> {
     let limit = page.height.clamp(LOWEST, HIGHEST) - 1;
     let mut lines = vec![headline(run, page)];
     lines.extend(origin(run, page));
-    lines.extend(stages(run, page));
+    lines.extend(stages(run, limit, page));
     let stage = culprit(run);
     lines.extend(reason(run, stage, page));
     let after = commands(run, stage);
@@ -50,33 +50,35 @@ pub fn screen(run: &Run, page: &Page) -> Vec<String> {
     lines
 }
 
-/// The stages up to the red ones; what did not begin any more is one line.
-fn stages(run: &Run, page: &Page) -> Vec<String> {
-    let never = |stage: &Stage| {
+/// The stages up to the red ones; what did not begin any more is one line, and so is what went well where lines are few.
+fn stages(run: &Run, limit: usize, page: &Page) -> Vec<String> {
+    let never = |stage: &&Stage| {
         stage.started_at.is_none() && matches!(stage.state.as_str(), "pending" | "cancelled")
     };
-    let begun = run
-        .stages
-        .iter()
-        .filter(|s| !never(s))
-        .cloned()
-        .collect::<Vec<_>>();
-    let left = run.stages.len() - begun.len();
-    let mut lines = graph::lines(
-        &Run {
-            stages: begun,
-            ..run.clone()
-        },
-        page,
-    );
-    if left > 0 {
-        let text = format!(
-            "  – {left} later {} not run",
-            if left == 1 { "stage did" } else { "stages did" }
-        );
-        lines.push(page.paint.dim(&text));
-    }
-    lines
+    let well = |stage: &&Stage| matches!(stage.state.as_str(), "succeeded" | "skipped");
+    let (left, begun): (Vec<&Stage>, Vec<&Stage>) = run.stages.iter().partition(never);
+    // The stages may take a third of the screen; the rest is for why.
+    let (good, shown): (Vec<&Stage>, Vec<&Stage>) = if begun.len() > limit / 3 {
+        begun.into_iter().partition(well)
+    } else {
+        (Vec::new(), begun)
+    };
+    let count = |sign: &str, stages: &[&Stage], what: &str| {
+        let noun = if stages.len() == 1 { "stage" } else { "stages" };
+        let text = format!("  {sign} {} {noun} {what}", stages.len());
+        (!stages.is_empty()).then(|| page.paint.dim(&text))
+    };
+    let shown = Run {
+        stages: shown.into_iter().cloned().collect(),
+        ..run.clone()
+    };
+    let before = count("✔", &good, "went well");
+    let after = count("–", &left, "did not run");
+    before
+        .into_iter()
+        .chain(graph::lines(&shown, page))
+        .chain(after)
+        .collect()
 }
 
 fn reason(run: &Run, stage: Option<&Stage>, page: &Page) -> Vec<String> {
@@ -97,7 +99,8 @@ fn reason(run: &Run, stage: Option<&Stage>, page: &Page) -> Vec<String> {
     lines
 }
 
-/// The failing tests, with what they said as far as `room` lines allow while some output can still be shown.
+/// The failing tests, with what they said as far as `room` lines allow while some output can still be shown. The first
+/// is always named.
 fn tests(stage: &Stage, room: usize, page: &Page) -> Vec<String> {
     let mut lines = Vec::new();
     // At least a third of the room is left to the output, if there is any.
@@ -109,29 +112,21 @@ fn tests(stage: &Stage, room: usize, page: &Page) -> Vec<String> {
     for (index, test) in stage.failed_tests.iter().enumerate() {
         let message: Vec<String> = clean::lines(&test.message)
             .filter(|l| !l.trim().is_empty())
+            .take(MESSAGE_LINES)
             .collect();
-        let shown = message.len().min(MESSAGE_LINES);
-        if index == TESTS || lines.len() + shown + 3 > room {
-            lines.push(page.paint.dim(&format!(
-                "  and {} more failing tests",
-                stage.failed_tests.len() - index
-            )));
-            break;
-        }
         if index == 0 {
             lines.push(String::new());
+        } else if index == TESTS || lines.len() + message.len() + 2 > room {
+            let more = stage.failed_tests.len() - index;
+            let noun = if more == 1 { "test" } else { "tests" };
+            lines.push(page.paint.dim(&format!("  and {more} more failing {noun}")));
+            break;
         }
-        lines.push(page.fit(&format!(
-            "  {} {}",
-            page.paint.bad("✘"),
-            page.paint.strong(&clean::line(&test.name))
-        )));
-        lines.extend(
-            message
-                .iter()
-                .take(shown)
-                .map(|line| page.fit(&format!("      {line}"))),
-        );
+        let name = page.paint.strong(&clean::line(&test.name));
+        lines.push(page.fit(&format!("  {} {name}", page.paint.bad("✘"))));
+        let left = room.saturating_sub(lines.len() + 1);
+        let message = message.iter().take(left);
+        lines.extend(message.map(|line| page.fit(&format!("      {line}"))));
     }
     lines
 }
@@ -201,4 +196,65 @@ fn wrapped(text: &str, width: usize, limit: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::gateway::v1::FailedTest;
+
+    use super::*;
+    use crate::render::paint::Paint;
+
+    fn stage(number: usize, state: &str) -> Stage {
+        Stage {
+            name: format!("stage-{number}"),
+            state: state.into(),
+            started_at: Some(prost_types::Timestamp::default()),
+            ..Stage::default()
+        }
+    }
+
+    fn red(stages_before: usize) -> Run {
+        let mut stages: Vec<Stage> = (0..stages_before).map(|n| stage(n, "succeeded")).collect();
+        let mut culprit = stage(stages_before, "failed");
+        culprit.reason = "many words that say what happened and what to do ".repeat(20);
+        culprit.failed_tests = (0..20)
+            .map(|n| FailedTest {
+                name: format!("test_{n}"),
+                message: "a line\n".repeat(30),
+            })
+            .collect();
+        culprit.last_lines = (0..20)
+            .map(|n| format!("line {n} {}", "x".repeat(300)))
+            .collect();
+        stages.push(culprit);
+        Run {
+            run_id: "run-1".into(),
+            state: "failed".into(),
+            stages,
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn everything_that_matters_fits_on_one_screen() {
+        for height in [10, 24, 30, 40, 100] {
+            for stages_before in [0, 3, 12] {
+                let page = Page {
+                    paint: Paint::new(false),
+                    width: 80,
+                    height,
+                    now: jiff::Timestamp::UNIX_EPOCH,
+                };
+                let lines = screen(&red(stages_before), &page);
+                let text = lines.join("\n");
+                assert!(lines.len() < height.clamp(24, 40), "{height}: {text}");
+                assert!(lines.iter().all(|l| console::measure_text_width(l) <= 80));
+                let command = format!("slipway run logs run-1 --stage stage-{stages_before}");
+                for needed in ["many words", "✘ test_0", "│ line 19", command.as_str()] {
+                    assert!(text.contains(needed), "{height}, {needed}: {text}");
+                }
+            }
+        }
+    }
 }

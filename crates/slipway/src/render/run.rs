@@ -144,17 +144,15 @@ pub fn show(run: &Run, page: &Page) -> String {
     fact("image", &run.image_digest);
     fact(
         "version",
-        &[run.version.as_str(), &run.version_because]
+        [run.version.as_str(), &run.version_because]
             .join("  ")
-            .trim()
-            .to_owned(),
+            .trim(),
     );
     fact(
         "started by",
-        &[run.actor.as_str(), &run.via]
+        [run.actor.as_str(), &run.via]
             .join(", ")
-            .trim_matches([',', ' '])
-            .to_owned(),
+            .trim_matches([',', ' ']),
     );
     for review in &run.reviews {
         let verb = if review.approved {

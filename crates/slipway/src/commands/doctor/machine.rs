@@ -106,7 +106,7 @@ pub(super) fn version_number(text: &str) -> Option<(u32, u32)> {
 }
 
 pub(super) async fn disk(needed: bool) -> Check {
-    let place = existing(data_dir(&process_environment).unwrap_or_else(|| PathBuf::from("/")));
+    let place = existing(&data_dir(&process_environment).unwrap_or_else(|| PathBuf::from("/")));
     // `df -P -k` is what POSIX promises everywhere; asking the kernel would need code for each.
     let output = Command::new("df")
         .args(["-P", "-k"])
@@ -143,7 +143,7 @@ fn bytes_as_gib(bytes: u64) -> f64 {
 }
 
 /// The path, or the nearest folder above it that is there.
-fn existing(path: PathBuf) -> PathBuf {
+fn existing(path: &Path) -> PathBuf {
     path.ancestors()
         .find(|p| p.exists())
         .map_or_else(|| PathBuf::from("/"), Path::to_path_buf)

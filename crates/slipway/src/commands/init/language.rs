@@ -121,7 +121,7 @@ pub(super) fn detect(names: &[String]) -> Option<&'static Language> {
     };
     LANGUAGES
         .iter()
-        .find(|language| language.files.iter().any(|pattern| is_there(&pattern)))
+        .find(|language| language.files.iter().any(&is_there))
 }
 
 #[cfg(test)]
