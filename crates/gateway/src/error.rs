@@ -52,7 +52,10 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn field(field: &'static str, why: impl fmt::Display) -> Self {
-        Self::Field { field, why: why.to_string() }
+        Self::Field {
+            field,
+            why: why.to_string(),
+        }
     }
 
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
@@ -60,7 +63,10 @@ impl Error {
     }
 
     pub(crate) fn precondition(subject: impl fmt::Display, why: impl Into<String>) -> Self {
-        Self::Precondition { subject: subject.to_string(), why: why.into() }
+        Self::Precondition {
+            subject: subject.to_string(),
+            why: why.into(),
+        }
     }
 
     /// Whether the same request may succeed later without anybody changing anything.
@@ -70,7 +76,10 @@ impl Error {
             Self::Unavailable { .. } => true,
             Self::Source(error) => error.is_retryable(),
             Self::Bus(error) => error.is_retryable(),
-            Self::Field { .. } | Self::NotFound { .. } | Self::Precondition { .. } | Self::Startup(_) => false,
+            Self::Field { .. }
+            | Self::NotFound { .. }
+            | Self::Precondition { .. }
+            | Self::Startup(_) => false,
         }
     }
 
@@ -100,7 +109,10 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let code = error.code();
         if code == Code::Internal {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not answer a call");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "could not answer a call"
+            );
         }
         Self::with_error_details(code, chain(&error), error.details())
     }
@@ -128,8 +140,13 @@ impl From<bus::AppendError> for Error {
 pub(crate) fn not_updated(subject: String, error: UpdateError<Refusal>) -> Error {
     match error {
         UpdateError::Absent => Error::not_found(format!("there is no {subject}")),
-        UpdateError::Refused(refusal) => Error::Precondition { subject, why: refusal.why },
-        UpdateError::Contended => Error::Unavailable { why: format!("too many others change {subject}; try again") },
+        UpdateError::Refused(refusal) => Error::Precondition {
+            subject,
+            why: refusal.why,
+        },
+        UpdateError::Contended => Error::Unavailable {
+            why: format!("too many others change {subject}; try again"),
+        },
         UpdateError::Bus(error) => Error::Bus(error),
     }
 }

@@ -34,7 +34,10 @@ impl Gateway {
     /// A run as of now.
     pub(crate) async fn run(&self, id: &str) -> Result<Run, Error> {
         let id: RunId = id.parse()?;
-        self.runs.get(&id).await?.ok_or_else(|| Error::not_found(format!("there is no run {id}")))
+        self.runs
+            .get(&id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("there is no run {id}")))
     }
 
     /// Appends what `decide` makes of a run, and enqueues what then may begin.

@@ -37,8 +37,15 @@ impl std::ops::Deref for Questions {
 /// All of them, to be served.
 pub(crate) fn routes(gateway: Arc<Gateway>) -> Routes {
     let questions = Questions { gateway };
-    Routes::new(RunServiceServer::new(questions.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
-        .add_service(ReleaseServiceServer::new(questions.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
-        .add_service(EnvironmentServiceServer::new(questions.clone()).max_decoding_message_size(MAX_REQUEST_BYTES))
-        .add_service(SystemServiceServer::new(questions).max_decoding_message_size(MAX_REQUEST_BYTES))
+    Routes::new(
+        RunServiceServer::new(questions.clone()).max_decoding_message_size(MAX_REQUEST_BYTES),
+    )
+    .add_service(
+        ReleaseServiceServer::new(questions.clone()).max_decoding_message_size(MAX_REQUEST_BYTES),
+    )
+    .add_service(
+        EnvironmentServiceServer::new(questions.clone())
+            .max_decoding_message_size(MAX_REQUEST_BYTES),
+    )
+    .add_service(SystemServiceServer::new(questions).max_decoding_message_size(MAX_REQUEST_BYTES))
 }

@@ -20,7 +20,10 @@ use crate::commit_event::CommitEvent;
 use crate::error::chain;
 use crate::intake::Intake;
 use crate::projection::Projection;
-use crate::webhook::{self, CommitPushed, MAX_BODY_BYTES, ProposalClosed, WebhookOutcome, WebhookSecret, WebhookSecrets};
+use crate::webhook::{
+    self, CommitPushed, MAX_BODY_BYTES, ProposalClosed, WebhookOutcome, WebhookSecret,
+    WebhookSecrets,
+};
 
 /// What webhooks need.
 pub(crate) struct Doors {
@@ -51,7 +54,11 @@ pub(crate) fn secrets(webhooks: &Webhooks) -> Result<WebhookSecrets, Error> {
         None => Ok(Vec::new()),
         Some(webhook) => secret(&webhook.secret)
             .map(|secret| vec![secret])
-            .map_err(|why| Error::Startup(format!("the secret of {forge}'s webhooks can't be used: {why}"))),
+            .map_err(|why| {
+                Error::Startup(format!(
+                    "the secret of {forge}'s webhooks can't be used: {why}"
+                ))
+            }),
     };
     Ok(WebhookSecrets {
         github: read("GitHub", &webhooks.github)?,
@@ -62,13 +69,15 @@ pub(crate) fn secrets(webhooks: &Webhooks) -> Result<WebhookSecrets, Error> {
 
 fn secret(reference: &SecretReference) -> Result<WebhookSecret, String> {
     let text = match reference {
-        SecretReference::Env(name) => std::env::var(name)
-            .map_err(|_| format!("the environment variable {name} is not set; set it where the gateway runs"))?,
-        SecretReference::File(path) => {
-            std::fs::read_to_string(path).map_err(|error| format!("the gateway can't read {path}: {error}"))?
-        }
+        SecretReference::Env(name) => std::env::var(name).map_err(|_| {
+            format!("the environment variable {name} is not set; set it where the gateway runs")
+        })?,
+        SecretReference::File(path) => std::fs::read_to_string(path)
+            .map_err(|error| format!("the gateway can't read {path}: {error}"))?,
         SecretReference::Kubernetes { .. } => {
-            return Err(format!("{reference} is read by Kubernetes targets only; use env: or file: here"));
+            return Err(format!(
+                "{reference} is read by Kubernetes targets only; use env: or file: here"
+            ));
         }
     };
     WebhookSecret::new(&text).ok_or_else(|| format!("{reference} is empty"))
@@ -79,11 +88,19 @@ async fn healthz(State(doors): State<Arc<Doors>>) -> Response {
     match (caught_up, connected) {
         (true, true) => (StatusCode::OK, "ok\n").into_response(),
         (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "NATS does not answer\n").into_response(),
-        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "still reading what happened before\n").into_response(),
+        (false, true) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "still reading what happened before\n",
+        )
+            .into_response(),
     }
 }
 
-async fn receive(State(doors): State<Arc<Doors>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+async fn receive(
+    State(doors): State<Arc<Doors>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     let body = match body {
         Ok(body) => body,
         Err(rejection) => return says(rejection.status(), &rejection.body_text()),
@@ -93,8 +110,12 @@ async fn receive(State(doors): State<Arc<Doors>>, headers: HeaderMap, body: Resu
             tracing::warn!("refused a webhook: {error}");
             says(error.status(), &error.to_string())
         }
-        Ok(WebhookOutcome::Pong(forge)) => says(StatusCode::OK, &format!("pong: {forge} reaches Slipway")),
-        Ok(WebhookOutcome::Ignored(reason)) => says(StatusCode::OK, &format!("nothing to do: {reason}")),
+        Ok(WebhookOutcome::Pong(forge)) => {
+            says(StatusCode::OK, &format!("pong: {forge} reaches Slipway"))
+        }
+        Ok(WebhookOutcome::Ignored(reason)) => {
+            says(StatusCode::OK, &format!("nothing to do: {reason}"))
+        }
         Ok(WebhookOutcome::Commit(pushed)) => take_in(&doors, *pushed).await,
         Ok(WebhookOutcome::ProposalClosed(closed)) => close(&doors, &closed).await,
     }
@@ -103,10 +124,24 @@ async fn receive(State(doors): State<Arc<Doors>>, headers: HeaderMap, body: Resu
 async fn take_in(doors: &Doors, pushed: CommitPushed) -> Response {
     let (repository, delivery) = (pushed.full_name.clone(), pushed.delivery_id.clone());
     let event = CommitEvent::from(pushed).to_json();
-    match doors.bus.inbox().publish(&repository, &delivery, event.into()).await {
+    match doors
+        .bus
+        .inbox()
+        .publish(&repository, &delivery, event.into())
+        .await
+    {
         Ok(first) => {
-            tracing::info!(webhook.delivery = delivery, repository.name = repository, first, "took a commit in");
-            (StatusCode::ACCEPTED, Json(json!({ "delivery": delivery, "repeated": !first }))).into_response()
+            tracing::info!(
+                webhook.delivery = delivery,
+                repository.name = repository,
+                first,
+                "took a commit in"
+            );
+            (
+                StatusCode::ACCEPTED,
+                Json(json!({ "delivery": delivery, "repeated": !first })),
+            )
+                .into_response()
         }
         Err(error) => unavailable(&Error::Bus(error)),
     }
@@ -114,9 +149,17 @@ async fn take_in(doors: &Doors, pushed: CommitPushed) -> Response {
 
 async fn close(doors: &Doors, closed: &ProposalClosed) -> Response {
     let number = closed.number.to_string();
-    let reason = format!("proposal {number} was {}", if closed.merged { "merged" } else { "closed" });
-    let repository = source::RepositoryUrl::parse(&closed.repository).map_or(closed.repository.clone(), |url| url.to_string());
-    match doors.intake.cancel_proposal(&repository, &number, None, u64::MAX, &reason).await {
+    let reason = format!(
+        "proposal {number} was {}",
+        if closed.merged { "merged" } else { "closed" }
+    );
+    let repository = source::RepositoryUrl::parse(&closed.repository)
+        .map_or(closed.repository.clone(), |url| url.to_string());
+    match doors
+        .intake
+        .cancel_proposal(&repository, &number, None, u64::MAX, &reason)
+        .await
+    {
         Ok(()) => says(StatusCode::OK, &reason),
         Err(error) => unavailable(&error),
     }
@@ -125,7 +168,10 @@ async fn close(doors: &Doors, closed: &ProposalClosed) -> Response {
 fn unavailable(error: &Error) -> Response {
     let error = error as &dyn std::error::Error;
     tracing::warn!(error, "a webhook could not be taken in");
-    says(StatusCode::SERVICE_UNAVAILABLE, &format!("{}; send it again later", chain(error)))
+    says(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &format!("{}; send it again later", chain(error)),
+    )
 }
 
 fn says(status: StatusCode, text: &str) -> Response {

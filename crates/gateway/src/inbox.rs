@@ -28,8 +28,15 @@ const MAX_DELIVER: u32 = 1_000;
 ///
 /// # Errors
 /// When the bus is not usable.
-pub(crate) async fn consume(bus: &Bus, intake: &Intake, stop: &CancellationToken) -> Result<(), Error> {
-    let options = DeliveryOptions { max_deliver: MAX_DELIVER, ..DeliveryOptions::new(AT_A_TIME, ACK_WAIT) };
+pub(crate) async fn consume(
+    bus: &Bus,
+    intake: &Intake,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let options = DeliveryOptions {
+        max_deliver: MAX_DELIVER,
+        ..DeliveryOptions::new(AT_A_TIME, ACK_WAIT)
+    };
     let mut deliveries = bus.inbox().deliveries(options).await?;
     let tasks = TaskTracker::new();
     let mut repositories: HashMap<String, Arc<Mutex<()>>> = HashMap::new();
@@ -39,7 +46,11 @@ pub(crate) async fn consume(bus: &Bus, intake: &Intake, stop: &CancellationToken
             delivery = deliveries.next() => delivery,
         };
         repositories.retain(|_, lock| Arc::strong_count(lock) > 1);
-        let lock = Arc::clone(repositories.entry(delivery.subject().to_owned()).or_default());
+        let lock = Arc::clone(
+            repositories
+                .entry(delivery.subject().to_owned())
+                .or_default(),
+        );
         // Asked for here and not in the task, so that the tasks of one repository stand in line as they came.
         let mut turn = Box::pin(lock.lock_owned());
         let turn_now = futures::poll!(&mut turn);
@@ -95,13 +106,19 @@ async fn settle(delivery: Delivery, verdict: Verdict) {
     };
     if let Err(error) = settled {
         let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "a commit could not be settled; it comes again, which starts nothing again");
+        tracing::warn!(
+            error,
+            "a commit could not be settled; it comes again, which starts nothing again"
+        );
     }
 }
 
 /// How long to wait after the delivery with this number: 2, 4, 8, … seconds, a minute at most.
 fn pause(delivered: u64) -> Duration {
-    Duration::from_secs(2u64.saturating_pow(u32::try_from(delivered.clamp(1, 6)).unwrap_or(6)).min(60))
+    Duration::from_secs(
+        2u64.saturating_pow(u32::try_from(delivered.clamp(1, 6)).unwrap_or(6))
+            .min(60),
+    )
 }
 
 fn request(delivery: &Delivery) -> Result<CommitRequest, CommitEventError> {
@@ -111,13 +128,23 @@ fn request(delivery: &Delivery) -> Result<CommitRequest, CommitEventError> {
         (None, Some(message)) => format!("bus:{message}"),
         (None, None) => format!("bus:{}", delivery.sequence()),
     };
-    let unreachable = if delivery.delivered() < PATIENCE { Unreachable::TryAgain } else { Unreachable::Refuse };
-    request_of(event, id, unreachable)
+    let unreachable = if delivery.delivered() < PATIENCE {
+        Unreachable::TryAgain
+    } else {
+        Unreachable::Refuse
+    };
+    request_of(&event, id, unreachable)
 }
 
-fn request_of(event: CommitEvent, delivery: String, unreachable: Unreachable) -> Result<CommitRequest, CommitEventError> {
-    let field = |field: &'static str| move |reason: String| CommitEventError::Field { field, reason };
-    let reference = RefName::parse(&event.reference).map_err(|error| field("ref")(error.to_string()))?;
+fn request_of(
+    event: &CommitEvent,
+    delivery: String,
+    unreachable: Unreachable,
+) -> Result<CommitRequest, CommitEventError> {
+    let field =
+        |field: &'static str| move |reason: String| CommitEventError::Field { field, reason };
+    let reference =
+        RefName::parse(&event.reference).map_err(|error| field("ref")(error.to_string()))?;
     let service = event.service.as_deref().map(str::parse).transpose();
     let proposal = match event.kind() {
         CommitKind::Proposal => event.number.map(|number| number.to_string()),
@@ -127,10 +154,20 @@ fn request_of(event: CommitEvent, delivery: String, unreachable: Unreachable) ->
         repository: event.repository_url()?,
         reference: Some(reference),
         commit: event.commit.as_deref().and_then(CommitId::parse),
-        before: event.before.as_deref().and_then(CommitId::parse).filter(|_| event.kind() == CommitKind::Push),
-        service: service.map_err(|error: domain::ids::InvalidId| field("service")(error.to_string()))?,
+        before: event
+            .before
+            .as_deref()
+            .and_then(CommitId::parse)
+            .filter(|_| event.kind() == CommitKind::Push),
+        service: service
+            .map_err(|error: domain::ids::InvalidId| field("service")(error.to_string()))?,
         proposal,
-        only_releasable: Some(event.default_branch.clone().map_or(DefaultBranch::Unknown, DefaultBranch::Named)),
+        only_releasable: Some(
+            event
+                .default_branch
+                .clone()
+                .map_or(DefaultBranch::Unknown, DefaultBranch::Named),
+        ),
         trigger: Trigger {
             via: via(&delivery).to_owned(),
             actor: Actor(event.actor.clone().unwrap_or_else(|| "unknown".to_owned())),
@@ -160,18 +197,33 @@ mod tests {
                 "number": 7, "before": "{commit}", "actor": "ada", "service": "orders", "default_branch": "trunk"}}"#
         );
         let event = CommitEvent::from_json(json.as_bytes()).unwrap();
-        let request = request_of(event, "gitea:1".to_owned(), Unreachable::Refuse).unwrap();
+        let request = request_of(&event, "gitea:1".to_owned(), Unreachable::Refuse).unwrap();
         assert_eq!(request.proposal.as_deref(), Some("7"));
-        assert_eq!(request.commit.as_ref().map(CommitId::as_str), Some(commit.as_str()));
+        assert_eq!(
+            request.commit.as_ref().map(CommitId::as_str),
+            Some(commit.as_str())
+        );
         assert_eq!(request.before, None);
-        assert_eq!(request.only_releasable, Some(DefaultBranch::Named("trunk".to_owned())));
-        assert_eq!((request.trigger.via.as_str(), request.trigger.actor.0.as_str()), ("gitea", "ada"));
+        assert_eq!(
+            request.only_releasable,
+            Some(DefaultBranch::Named("trunk".to_owned()))
+        );
+        assert_eq!(
+            (
+                request.trigger.via.as_str(),
+                request.trigger.actor.0.as_str()
+            ),
+            ("gitea", "ada")
+        );
     }
 
     #[test]
     fn a_bad_service_name_is_unreadable() {
-        let event = CommitEvent::from_json(br#"{"repository": "/srv/orders", "ref": "main", "service": "A b"}"#).unwrap();
-        let error = request_of(event, "bus:1".to_owned(), Unreachable::Refuse).unwrap_err();
+        let event = CommitEvent::from_json(
+            br#"{"repository": "/srv/orders", "ref": "main", "service": "A b"}"#,
+        )
+        .unwrap();
+        let error = request_of(&event, "bus:1".to_owned(), Unreachable::Refuse).unwrap_err();
         assert!(error.to_string().contains("service"), "{error}");
     }
 

@@ -5,12 +5,13 @@
 //! finds it where they look for runs. The same delivery twice starts nothing twice: the ids of its runs follow from
 //! it, and a run that exists is left as it is.
 
+mod discover;
 mod naming;
+mod proposals;
 mod request;
 mod tree;
 mod versioning;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bus::aggregates::Log;
@@ -19,8 +20,7 @@ use domain::ids::{RunId, ServiceName};
 use domain::plan::plan;
 use domain::platform::PlatformSpec;
 use domain::release::Releases;
-use domain::run::{Change, Created, Event, Kind, Refusal, Run};
-use domain::spec::ServiceSpec;
+use domain::run::{Change, Created, Event, Kind, Run};
 use domain::version;
 use jiff::Timestamp;
 use semver::Version;
@@ -33,7 +33,7 @@ pub use request::{CommitRequest, DefaultBranch, Unreachable};
 use crate::Error;
 use crate::error::chain;
 use crate::projection::Projection;
-use tree::{Found, SERVICE_FILE};
+use tree::Found;
 use versioning::{Reserved, Wish};
 
 /// Makes runs of commits. Cheap to clone.
@@ -58,7 +58,14 @@ impl Intake {
         runs: Log<Run>,
         releases: Log<Releases>,
     ) -> Self {
-        Self { bus, source, platform, projection, runs, releases }
+        Self {
+            bus,
+            source,
+            platform,
+            projection,
+            runs,
+            releases,
+        }
     }
 
     /// Makes the runs of a commit: none where it concerns no service, refused ones where something is wrong.
@@ -71,7 +78,11 @@ impl Intake {
         let commit = match self.fetch(request).await {
             Ok(Some(commit)) => commit,
             Ok(None) => return Ok(Vec::new()),
-            Err(error) => return self.refuse_all(request, request.change(request.guessed_service()), error).await,
+            Err(error) => {
+                return self
+                    .refuse_all(request, request.change(request.guessed_service()), error)
+                    .await;
+            }
         };
         let change = change_of(request, &commit, request.guessed_service());
         let found = match self.discover(request, &commit).await {
@@ -80,7 +91,11 @@ impl Intake {
         };
         let mut runs: Vec<Run> = Vec::new();
         for found in found {
-            let change = Change { service: found.name.clone(), path: found.folder.clone(), ..change.clone() };
+            let change = Change {
+                service: found.name.clone(),
+                path: found.folder.clone(),
+                ..change.clone()
+            };
             match self.carry(request, &commit, change.clone(), found).await {
                 Ok(None) => {}
                 Ok(Some(run)) => runs.push(run),
@@ -105,80 +120,59 @@ impl Intake {
         let name = match (&request.commit, &request.reference) {
             (Some(commit), _) => RefName::from(commit),
             (None, Some(reference)) => reference.clone(),
-            (None, None) => RefName::parse(&format!("refs/heads/{}", self.source.default_branch(&request.repository).await?))?,
+            (None, None) => RefName::parse(&format!(
+                "refs/heads/{}",
+                self.source.default_branch(&request.repository).await?
+            ))?,
         };
         Ok(Some(self.source.fetch(&request.repository, &name).await?))
     }
 
     async fn is_of_interest(&self, request: &CommitRequest) -> Result<bool, Error> {
-        let (Some(default), Some(reference), None) = (&request.only_releasable, &request.reference, &request.proposal)
-        else {
+        let (Some(default), Some(reference), None) = (
+            &request.only_releasable,
+            &request.reference,
+            &request.proposal,
+        ) else {
             return Ok(true);
         };
         if reference.as_str().starts_with("refs/tags/") {
             return Ok(true);
         }
-        let branch = reference.as_str().strip_prefix("refs/heads/").unwrap_or(reference.as_str());
+        let branch = reference
+            .as_str()
+            .strip_prefix("refs/heads/")
+            .unwrap_or(reference.as_str());
         Ok(match default {
             DefaultBranch::Named(default) => branch == default,
-            DefaultBranch::Unknown => self.source.default_branch(&request.repository).await? == branch,
+            DefaultBranch::Unknown => {
+                self.source.default_branch(&request.repository).await? == branch
+            }
         })
     }
 
-    /// The services of the commit that the request is about.
-    async fn discover(&self, request: &CommitRequest, commit: &Commit) -> Result<Vec<Found>, Error> {
-        let paths: BTreeSet<String> = self.source.list_files(commit, "").await?.into_iter().collect();
-        let named = |path: &&String| path.rsplit('/').next() == Some(SERVICE_FILE);
-        let registered = self.registered_folders(request);
-        let wanted = |path: &&String| registered.as_ref().is_none_or(|folders| folders.iter().any(|f| f == tree::folder_of(path)));
-        let mut files = Vec::new();
-        for path in paths.iter().filter(named).filter(wanted) {
-            let bytes = self.source.read_file(commit, path).await?.unwrap_or_default();
-            files.push((path.clone(), bytes.to_vec()));
-        }
-        if files.is_empty() {
-            return dockerfile_only(request, commit, &paths).map(|found| vec![found]);
-        }
-        let mut found = tree::services(&files, &paths, request.repository.name(), &self.platform);
-        if let Some(service) = &request.service {
-            let names: Vec<String> = found.iter().map(|f| format!("`{}`", f.name)).collect();
-            found.retain(|f| f.name == *service);
-            if found.is_empty() {
-                let there = format!("it has {}", names.join(", "));
-                let what = format!("there is no service `{service}` in {} at {}; {there}", request.repository, commit.id);
-                return Err(Error::NotFound { what });
-            }
-        } else if let Some(before) = &request.before {
-            match self.source.changed_paths(before, commit).await {
-                Ok(changed) => found.retain(|f| tree::has_changed(&f.folder, &changed)),
-                Err(source::Error::UnknownRevision { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(found)
-    }
-
-    /// The folders that the platform file names for the repository.
-    fn registered_folders(&self, request: &CommitRequest) -> Option<Vec<String>> {
-        let same = |url: &str| source::RepositoryUrl::parse(url).is_ok_and(|url| url == request.repository);
-        let repository = self.platform.repositories.iter().find(|r| !r.services.is_empty() && same(&r.url))?;
-        let plain = |folder: &String| {
-            let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-            parts.join("/")
-        };
-        Some(repository.services.iter().map(plain).collect())
-    }
-
     /// Plans the run of one service, or finds it planned already. `None` where the pushed tag is not about it.
-    async fn carry(&self, request: &CommitRequest, commit: &Commit, change: Change, found: Found) -> Result<Option<Run>, Error> {
+    async fn carry(
+        &self,
+        request: &CommitRequest,
+        commit: &Commit,
+        change: Change,
+        found: Found,
+    ) -> Result<Option<Run>, Error> {
         let id = run_id(&request.trigger.delivery, &change.service);
         if let Some(run) = self.runs.get(&id).await? {
             worker::enqueue_ready(&self.bus, &run).await;
             return Ok(Some(run));
         }
         let tag = pushed_tag(request, commit);
-        let tagged = tag.as_ref().and_then(|tag| Some((version::of_tag(change.service.as_str(), tag)?, tag.clone())));
-        if request.only_releasable.is_some() && request.proposal.is_none() && tag.is_some() && tagged.is_none() {
+        let tagged = tag
+            .as_ref()
+            .and_then(|tag| Some((version::of_tag(change.service.as_str(), tag)?, tag.clone())));
+        if request.only_releasable.is_some()
+            && request.proposal.is_none()
+            && tag.is_some()
+            && tagged.is_none()
+        {
             return Ok(None);
         }
         let spec = match found.spec {
@@ -187,7 +181,13 @@ impl Intake {
         };
         let version = match change.kind {
             Kind::Change => {
-                let wish = Wish { run: &id, service: &change.service, folder: &found.folder, commit, tag: tagged };
+                let wish = Wish {
+                    run: &id,
+                    service: &change.service,
+                    folder: &found.folder,
+                    commit,
+                    tag: tagged,
+                };
                 match self.reserve(&wish).await? {
                     Reserved::Version(version) => Some(version),
                     Reserved::Taken { commit: same, .. }
@@ -196,15 +196,27 @@ impl Intake {
                         return Ok(None);
                     }
                     Reserved::Taken { by, version, .. } => {
-                        return self.refuse(&id, change, taken(&version, &by)).await.map(Some);
+                        return self
+                            .refuse(&id, change, taken(&version, &by))
+                            .await
+                            .map(Some);
                     }
                 }
             }
             Kind::Proposal { .. } | Kind::Deploy(_) | Kind::Rollback(_) => None,
         };
         let plan = plan(&spec, &self.platform, &change.kind);
-        let created = Created { run: id.clone(), change, version, spec, plan, at: Timestamp::now() };
-        self.create(&id, Event::Created(Box::new(created))).await.map(Some)
+        let created = Created {
+            run: id.clone(),
+            change,
+            version,
+            spec,
+            plan,
+            at: Timestamp::now(),
+        };
+        self.create(&id, Event::Created(Box::new(created)))
+            .await
+            .map(Some)
     }
 
     /// Appends a run's first event and enqueues its first stages; a run that exists already is returned as it is.
@@ -213,18 +225,35 @@ impl Intake {
             Ok(_) | Err(AppendError::Conflict { .. }) => {}
             Err(AppendError::Bus(error)) => return Err(error.into()),
         }
-        let run = self.runs.get(id).await?.ok_or_else(|| Error::not_found(format!("there is no run {id}")))?;
+        let run = self
+            .runs
+            .get(id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("there is no run {id}")))?;
         tracing::info!(run.id = %id, service.name = %run.change.service, "run is {}", run.state().name());
         worker::enqueue_ready(&self.bus, &run).await;
         Ok(run)
     }
 
     async fn refuse(&self, id: &RunId, change: Change, reason: String) -> Result<Run, Error> {
-        self.create(id, Event::Refused { change: Box::new(change), reason, at: Timestamp::now() }).await
+        self.create(
+            id,
+            Event::Refused {
+                change: Box::new(change),
+                reason,
+                at: Timestamp::now(),
+            },
+        )
+        .await
     }
 
     /// The refused run that an error makes, unless the request can be made again.
-    async fn refuse_all(&self, request: &CommitRequest, change: Change, error: Error) -> Result<Vec<Run>, Error> {
+    async fn refuse_all(
+        &self,
+        request: &CommitRequest,
+        change: Change,
+        error: Error,
+    ) -> Result<Vec<Run>, Error> {
         let again = error.is_retryable() && request.unreachable == Unreachable::TryAgain;
         if again || matches!(error, Error::Bus(_) | Error::Unavailable { .. }) {
             return Err(error);
@@ -234,55 +263,16 @@ impl Intake {
         self.projection.reaches(run.last_sequence).await;
         Ok(vec![run])
     }
-
-    /// Cancels the earlier runs of the same proposal and service.
-    async fn supersede(&self, newer: &Run) -> Result<(), Error> {
-        let Kind::Proposal { number } = &newer.change.kind else { return Ok(()) };
-        if newer.refused.is_some() {
-            return Ok(());
-        }
-        let reason = format!("superseded by run {}", newer.id);
-        self.cancel_proposal(&newer.change.repository, number, Some(&newer.change.service), newer.order, &reason).await
-    }
-
-    /// Cancels the runs of a proposal that began before `order`; of one service, or of all.
-    ///
-    /// # Errors
-    /// When the bus can't be used.
-    pub async fn cancel_proposal(
-        &self,
-        repository: &str,
-        number: &str,
-        service: Option<&ServiceName>,
-        order: u64,
-        reason: &str,
-    ) -> Result<(), Error> {
-        for run in self.projection.active_runs() {
-            let same = matches!(&run.change.kind, Kind::Proposal { number: other } if other == number)
-                && run.change.repository == repository
-                && service.is_none_or(|service| run.change.service == *service);
-            if !same || run.order >= order {
-                continue;
-            }
-            let cancel = |run: Option<&Run>| match run.map(|run| run.cancel(&slipway(), reason, Timestamp::now())) {
-                Some(Ok(event)) => Ok(Some(event)),
-                // It has ended meanwhile, or somebody else was faster.
-                Some(Err(_)) | None => Ok::<_, Refusal>(None),
-            };
-            match self.runs.update(&run.id, cancel).await {
-                Ok(updated) => tracing::info!(run.id = %run.id, cancelled = updated.appended, "{reason}"),
-                Err(error) => return Err(crate::error::not_updated(format!("run {}", run.id), error)),
-            }
-        }
-        Ok(())
-    }
 }
 
 fn change_of(request: &CommitRequest, commit: &Commit, service: ServiceName) -> Change {
     let reference = match request.reference_text() {
         text if text.is_empty() => {
             let reference = commit.reference.as_deref().unwrap_or_default();
-            reference.strip_prefix("refs/heads/").unwrap_or(reference).to_owned()
+            reference
+                .strip_prefix("refs/heads/")
+                .unwrap_or(reference)
+                .to_owned()
         }
         text => text,
     };
@@ -307,20 +297,4 @@ fn taken(version: &Version, by: &RunId) -> String {
         "the tag names version {version}, which run {by} has already; a version is released once: push a tag with a \
          higher one, or deploy {version} where it is missing"
     )
-}
-
-/// A repository without a service file: its Dockerfile is enough.
-fn dockerfile_only(request: &CommitRequest, commit: &Commit, paths: &BTreeSet<String>) -> Result<Found, Error> {
-    if !paths.contains("Dockerfile") {
-        let what = format!(
-            "{} has neither a {SERVICE_FILE} nor a Dockerfile at its root in commit {}: add a Dockerfile, or a \
-             {SERVICE_FILE} that says at least `service: {}`",
-            request.repository,
-            commit.id,
-            request.guessed_service()
-        );
-        return Err(Error::NotFound { what });
-    }
-    let name = request.guessed_service();
-    Ok(Found { name: name.clone(), folder: String::new(), spec: Ok(ServiceSpec::for_dockerfile_only(name)) })
 }

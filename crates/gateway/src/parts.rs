@@ -37,7 +37,12 @@ impl Parts {
     /// # Errors
     /// When an address is none.
     pub(crate) fn new(urls: &PartUrls, token: ShowToken) -> anyhow::Result<Self> {
-        let open = |url: &Option<String>| url.as_deref().filter(|url| !url.is_empty()).map(channel).transpose();
+        let open = |url: &Option<String>| {
+            url.as_deref()
+                .filter(|url| !url.is_empty())
+                .map(channel)
+                .transpose()
+        };
         Ok(Self {
             builder: open(&urls.builder_url)?,
             test_runner: open(&urls.test_runner_url)?,
@@ -49,27 +54,60 @@ impl Parts {
 
     /// Whether each answers, and whether the registries do.
     pub(crate) async fn status(&self) -> Vec<Part> {
-        let (builder, test_runner, promoter, deployer) =
-            tokio::join!(self.builder(), self.test_runner(), self.registry_promoter(), self.deployer());
-        builder.into_iter().chain(test_runner).chain(promoter.unwrap_or_default()).chain(deployer).collect()
+        let (builder, test_runner, promoter, deployer) = tokio::join!(
+            self.builder(),
+            self.test_runner(),
+            self.registry_promoter(),
+            self.deployer()
+        );
+        builder
+            .into_iter()
+            .chain(test_runner)
+            .chain(promoter.unwrap_or_default())
+            .chain(deployer)
+            .collect()
     }
 
     async fn builder(&self) -> Option<Part> {
-        let mut client = BuilderServiceClient::with_interceptor(self.builder.clone()?, self.token.clone());
-        let answer = within(TIME_LIMIT, client.get_capacity(proto::builder::v1::GetCapacityRequest {})).await;
-        Some(part("builder", answer.map(|c| workload(&c.worker_id, c.slots_in_use, c.slots))))
+        let mut client =
+            BuilderServiceClient::with_interceptor(self.builder.clone()?, self.token.clone());
+        let answer = within(
+            TIME_LIMIT,
+            client.get_capacity(proto::builder::v1::GetCapacityRequest {}),
+        )
+        .await;
+        Some(part(
+            "builder",
+            answer.map(|c| workload(&c.worker_id, c.slots_in_use, c.slots)),
+        ))
     }
 
     async fn test_runner(&self) -> Option<Part> {
-        let mut client = TestRunnerServiceClient::with_interceptor(self.test_runner.clone()?, self.token.clone());
-        let answer = within(TIME_LIMIT, client.get_capacity(proto::test_runner::v1::GetCapacityRequest {})).await;
-        Some(part("test-runner", answer.map(|c| workload(&c.worker_id, c.slots_in_use, c.slots))))
+        let mut client = TestRunnerServiceClient::with_interceptor(
+            self.test_runner.clone()?,
+            self.token.clone(),
+        );
+        let answer = within(
+            TIME_LIMIT,
+            client.get_capacity(proto::test_runner::v1::GetCapacityRequest {}),
+        )
+        .await;
+        Some(part(
+            "test-runner",
+            answer.map(|c| workload(&c.worker_id, c.slots_in_use, c.slots)),
+        ))
     }
 
     async fn registry_promoter(&self) -> Option<Vec<Part>> {
         let channel = self.registry_promoter.clone()?;
-        let mut client = RegistryPromoterServiceClient::with_interceptor(channel, self.token.clone());
-        let answer = match within(TIME_LIMIT, client.check_registries(CheckRegistriesRequest {})).await {
+        let mut client =
+            RegistryPromoterServiceClient::with_interceptor(channel, self.token.clone());
+        let answer = match within(
+            TIME_LIMIT,
+            client.check_registries(CheckRegistriesRequest {}),
+        )
+        .await
+        {
             Ok(answer) => answer,
             Err(why) => return Some(vec![part("registry-promoter", Err(why))]),
         };
@@ -88,7 +126,9 @@ impl Parts {
     async fn deployer(&self) -> Option<Part> {
         let channel = self.deployer.clone()?;
         let mut client = tonic_health::pb::health_client::HealthClient::new(channel);
-        let question = tonic_health::pb::HealthCheckRequest { service: String::new() };
+        let question = tonic_health::pb::HealthCheckRequest {
+            service: String::new(),
+        };
         let answer = within(TIME_LIMIT, client.check(question)).await;
         let serving = answer.and_then(|answer| match answer.status() {
             ServingStatus::Serving => Ok("it answers".to_owned()),
@@ -98,9 +138,15 @@ impl Parts {
     }
 
     /// What really runs in an environment; `None` when there is no deployer to ask.
-    pub(crate) async fn live_state(&self, environment: &EnvironmentName) -> Option<Result<LiveState, String>> {
-        let mut client = DeployerServiceClient::with_interceptor(self.deployer.clone()?, self.token.clone());
-        let question = GetLiveStateRequest { environment: environment.to_string() };
+    pub(crate) async fn live_state(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Option<Result<LiveState, String>> {
+        let mut client =
+            DeployerServiceClient::with_interceptor(self.deployer.clone()?, self.token.clone());
+        let question = GetLiveStateRequest {
+            environment: environment.to_string(),
+        };
         Some(within(LIVE_STATE_LIMIT, client.get_live_state(question)).await)
     }
 }
@@ -122,6 +168,11 @@ fn workload(worker: &str, in_use: u32, slots: u32) -> String {
 
 fn part(name: &str, answer: Result<String, String>) -> Part {
     let ok = answer.is_ok();
-    let detail = answer.unwrap_or_else(|why| format!("{why}; is it running, and is its address right?"));
-    Part { name: name.to_owned(), ok, detail }
+    let detail =
+        answer.unwrap_or_else(|why| format!("{why}; is it running, and is its address right?"));
+    Part {
+        name: name.to_owned(),
+        ok,
+        detail,
+    }
 }

@@ -12,23 +12,43 @@ use crate::Error;
 /// The version that a text names, and the number of its candidate where it names one: `1.4.0`, `v1.4.0`, `1.4.0-rc.2`.
 pub(crate) fn version_of(text: &str) -> Result<(Version, Option<u32>), Error> {
     let plain = text.strip_prefix('v').unwrap_or(text);
-    let bad = || Error::field("version", format!("{text:?} is not a version such as 1.4.0 or 1.4.0-rc.2"));
+    let bad = || {
+        Error::field(
+            "version",
+            format!("{text:?} is not a version such as 1.4.0 or 1.4.0-rc.2"),
+        )
+    };
     let version = Version::parse(plain).map_err(|_| bad())?;
     let number = version.pre.strip_prefix("rc.").and_then(|n| n.parse().ok());
     match number {
-        Some(number) => Ok((Version::new(version.major, version.minor, version.patch), Some(number))),
+        Some(number) => Ok((
+            Version::new(version.major, version.minor, version.patch),
+            Some(number),
+        )),
         None => Ok((version, None)),
     }
 }
 
 /// There is no such version; there are others.
 pub(crate) fn no_such_version(service: &ServiceName, asked: &str, releases: &Releases) -> Error {
-    let made = releases.versions.iter().rev().filter(|(_, r)| r.release.is_some() || !r.candidates.is_empty());
-    let known: Vec<String> = made.take(5).map(|(version, _)| version.to_string()).collect();
+    let made = releases
+        .versions
+        .iter()
+        .rev()
+        .filter(|(_, r)| r.release.is_some() || !r.candidates.is_empty());
+    let known: Vec<String> = made
+        .take(5)
+        .map(|(version, _)| version.to_string())
+        .collect();
     if known.is_empty() {
-        return Error::not_found(format!("service `{service}` has no version yet; a run makes one"));
+        return Error::not_found(format!(
+            "service `{service}` has no version yet; a run makes one"
+        ));
     }
-    Error::not_found(format!("service `{service}` has no version {asked}; the newest are {}", known.join(", ")))
+    Error::not_found(format!(
+        "service `{service}` has no version {asked}; the newest are {}",
+        known.join(", ")
+    ))
 }
 
 /// The image of a version for an environment: from the registry that feeds it.
@@ -39,43 +59,78 @@ pub(crate) fn deployment(
     releases: &Releases,
     platform: &PlatformSpec,
 ) -> Result<(Version, DeployTarget), Error> {
-    let (_, there) = platform.environment(environment.as_str()).map_err(|error| Error::not_found(error.to_string()))?;
+    let (_, there) = platform
+        .environment(environment.as_str())
+        .map_err(|error| Error::not_found(error.to_string()))?;
     let (version, number) = version_of(asked)?;
-    let record = releases.versions.get(&version).ok_or_else(|| no_such_version(service, asked, releases))?;
+    let record = releases
+        .versions
+        .get(&version)
+        .ok_or_else(|| no_such_version(service, asked, releases))?;
     let (origin, digest) = image(service, &version, number, record)?;
     let repository = match there.production {
         true => platform.production_repository(service),
         false => platform.development_repository(service),
     };
-    Ok((version, DeployTarget { environment: environment.clone(), origin, repository, digest }))
+    Ok((
+        version,
+        DeployTarget {
+            environment: environment.clone(),
+            origin,
+            repository,
+            digest,
+        },
+    ))
 }
 
 /// The image of a version and the run that made it: the release, or the candidate that is asked for, or the newest.
-fn image(service: &ServiceName, version: &Version, number: Option<u32>, record: &Record) -> Result<(RunId, Digest), Error> {
+fn image(
+    service: &ServiceName,
+    version: &Version,
+    number: Option<u32>,
+    record: &Record,
+) -> Result<(RunId, Digest), Error> {
     let candidate = match (number, &record.release) {
         (Some(number), _) => record.candidates.iter().find(|c| c.number == number),
         (None, Some(release)) => {
-            let made = record.candidates.iter().find(|c| c.digest == release.digest);
+            let made = record
+                .candidates
+                .iter()
+                .find(|c| c.digest == release.digest);
             let origin = made.map_or(&release.run, |candidate| &candidate.run);
             return Ok((origin.clone(), release.digest.clone()));
         }
         (None, None) => record.candidates.last(),
     };
-    candidate.map(|c| (c.run.clone(), c.digest.clone())).ok_or_else(|| {
-        let subject = format!("{service} {version}");
-        match (number, record.reservations.last()) {
-            (Some(number), _) if !record.candidates.is_empty() => {
-                let tags: Vec<String> = record.candidates.iter().map(|c| candidate_tag(version, c.number)).collect();
-                let asked = candidate_tag(version, number);
-                Error::not_found(format!("service `{service}` has no candidate {asked}; there are {}", tags.join(", ")))
+    candidate
+        .map(|c| (c.run.clone(), c.digest.clone()))
+        .ok_or_else(|| {
+            let subject = format!("{service} {version}");
+            match (number, record.reservations.last()) {
+                (Some(number), _) if !record.candidates.is_empty() => {
+                    let tags: Vec<String> = record
+                        .candidates
+                        .iter()
+                        .map(|c| candidate_tag(version, c.number))
+                        .collect();
+                    let asked = candidate_tag(version, number);
+                    Error::not_found(format!(
+                        "service `{service}` has no candidate {asked}; there are {}",
+                        tags.join(", ")
+                    ))
+                }
+                (_, Some(reserved)) => {
+                    let why = format!(
+                        "{version} of `{service}` has no image yet: run {} is to make it",
+                        reserved.run
+                    );
+                    Error::Precondition { subject, why }
+                }
+                (_, None) => {
+                    Error::not_found(format!("service `{service}` has no version {version}"))
+                }
             }
-            (_, Some(reserved)) => {
-                let why = format!("{version} of `{service}` has no image yet: run {} is to make it", reserved.run);
-                Error::Precondition { subject, why }
-            }
-            (_, None) => Error::not_found(format!("service `{service}` has no version {version}")),
-        }
-    })
+        })
 }
 
 /// What a rollback goes back to: the version before, or the one that is named.
@@ -87,7 +142,9 @@ pub(crate) fn rollback<'a>(
 ) -> Result<&'a Placed, Error> {
     let subject = format!("{service} in {environment}");
     let Some(current) = rollouts.current() else {
-        let why = format!("service `{service}` has never been deployed to {environment}; deploy a version first");
+        let why = format!(
+            "service `{service}` has never been deployed to {environment}; deploy a version first"
+        );
         return Err(Error::Precondition { subject, why });
     };
     let Some(asked) = asked else {
@@ -102,9 +159,16 @@ pub(crate) fn rollback<'a>(
     };
     let plain = asked.strip_prefix('v').unwrap_or(asked);
     if current.placement.version == plain {
-        return Err(Error::Precondition { subject, why: format!("{plain} of `{service}` runs in {environment} already") });
+        return Err(Error::Precondition {
+            subject,
+            why: format!("{plain} of `{service}` runs in {environment} already"),
+        });
     }
-    let found = rollouts.history.iter().rev().find(|placed| placed.placement.version == plain);
+    let found = rollouts
+        .history
+        .iter()
+        .rev()
+        .find(|placed| placed.placement.version == plain);
     found.ok_or_else(|| {
         let mut known: Vec<&str> = Vec::new();
         for placed in rollouts.history.iter().rev().filter(|p| p.placement.version != current.placement.version) {

@@ -41,7 +41,10 @@ struct Progress {
 
 impl Default for Projection {
     fn default() -> Self {
-        Self { index: Arc::default(), progress: Arc::new(watch::Sender::new(Progress::default())) }
+        Self {
+            index: Arc::default(),
+            progress: Arc::new(watch::Sender::new(Progress::default())),
+        }
     }
 }
 
@@ -51,16 +54,21 @@ impl Projection {
     /// # Errors
     /// When the bus is not usable.
     pub async fn follow(&self, bus: &Bus) -> Result<(), Error> {
-        let mut events = bus.events().follow(&EventFilter::All, From::Beginning).await?;
+        let mut events = bus
+            .events()
+            .follow(&EventFilter::All, From::Beginning)
+            .await?;
         loop {
             match events.next().await {
                 Followed::Event(event) => {
                     self.take(&event);
-                    self.progress.send_modify(|progress| progress.sequence = event.sequence);
+                    self.progress
+                        .send_modify(|progress| progress.sequence = event.sequence);
                 }
                 Followed::CaughtUp => {
                     tracing::info!("all earlier events have been read");
-                    self.progress.send_modify(|progress| progress.caught_up = true);
+                    self.progress
+                        .send_modify(|progress| progress.caught_up = true);
                 }
             }
         }
@@ -79,16 +87,23 @@ impl Projection {
                     index.releases.insert(service, releases);
                 }
             }),
-            EventSubject::Rollout { environment, service } => {
-                environment.parse().and_then(|e| Ok((e, service.parse()?))).map(|key: (EnvironmentName, ServiceName)| {
+            EventSubject::Rollout {
+                environment,
+                service,
+            } => environment
+                .parse()
+                .and_then(|e| Ok((e, service.parse()?)))
+                .map(|key: (EnvironmentName, ServiceName)| {
                     if let Some(rollouts) = fold(&key, index.rollouts.remove(&key), event) {
                         index.rollouts.insert(key, rollouts);
                     }
-                })
-            }
+                }),
         };
         if let Err(error) = taken {
-            tracing::warn!(event.sequence = event.sequence, "passed over an event with a strange subject: {error}");
+            tracing::warn!(
+                event.sequence = event.sequence,
+                "passed over an event with a strange subject: {error}"
+            );
         }
     }
 
@@ -101,7 +116,11 @@ impl Projection {
     /// Waits until everything that had happened before the start has been read, however long that takes.
     pub async fn ready(&self) {
         let mut progress = self.progress.subscribe();
-        if progress.wait_for(|progress| progress.caught_up).await.is_err() {
+        if progress
+            .wait_for(|progress| progress.caught_up)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }
@@ -130,7 +149,9 @@ impl Projection {
     /// Tells of changes; what has changed is to be looked up.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        Changes { progress: self.progress.subscribe() }
+        Changes {
+            progress: self.progress.subscribe(),
+        }
     }
 
     /// A run.
@@ -149,7 +170,11 @@ impl Projection {
     ///
     /// # Errors
     /// When the token is none of ours.
-    pub fn runs(&self, filter: &RunFilter, page: &Page) -> Result<(Vec<Arc<Run>>, Option<String>), Error> {
+    pub fn runs(
+        &self,
+        filter: &RunFilter,
+        page: &Page,
+    ) -> Result<(Vec<Arc<Run>>, Option<String>), Error> {
         self.read(|index| index.runs(filter, page))
     }
 
@@ -159,14 +184,21 @@ impl Projection {
         let wanted = |name: &ServiceName| service.is_none_or(|service| service == name);
         self.read(|index| {
             let all = index.releases.iter().filter(|(name, _)| wanted(name));
-            all.map(|(name, releases)| (name.clone(), Arc::clone(releases))).collect()
+            all.map(|(name, releases)| (name.clone(), Arc::clone(releases)))
+                .collect()
         })
     }
 
     /// The rollouts of every service in every environment, by name.
     #[must_use]
     pub fn rollouts(&self) -> Vec<((EnvironmentName, ServiceName), Arc<Rollouts>)> {
-        self.read(|index| index.rollouts.iter().map(|(key, rollouts)| (key.clone(), Arc::clone(rollouts))).collect())
+        self.read(|index| {
+            index
+                .rollouts
+                .iter()
+                .map(|(key, rollouts)| (key.clone(), Arc::clone(rollouts)))
+                .collect()
+        })
     }
 
     fn read<T>(&self, question: impl FnOnce(&Index) -> T) -> T {
@@ -190,5 +222,11 @@ impl Changes {
 }
 
 fn fold<A: Aggregate>(key: &A::Key, state: Option<Arc<A>>, event: &StoredEvent) -> Option<Arc<A>> {
-    step(key, state.map(Arc::unwrap_or_clone), event.sequence, &event.payload).map(Arc::new)
+    step(
+        key,
+        state.map(Arc::unwrap_or_clone),
+        event.sequence,
+        &event.payload,
+    )
+    .map(Arc::new)
 }

@@ -1,8 +1,8 @@
 //! Environments: what runs there; deploy and roll back.
 
 use domain::ids::{EnvironmentName, ServiceName};
-use domain::platform::{self, Target};
 use domain::plan::plan;
+use domain::platform::{self, Target};
 use domain::rollout::Rollouts;
 use domain::run::{Actor, Change, Created, DeployTarget, Event, Kind, Run, Trigger};
 use domain::version::{Level, PlannedVersion};
@@ -32,13 +32,25 @@ impl EnvironmentService for Questions {
         _: Request<ListEnvironmentsRequest>,
     ) -> Result<Response<ListEnvironmentsResponse>, Status> {
         self.projection.caught_up().await?;
-        let shown = self.platform.environments.iter().map(|(name, environment)| self.show(name, environment));
-        Ok(Response::new(ListEnvironmentsResponse { environments: futures::future::join_all(shown).await }))
+        let shown = self
+            .platform
+            .environments
+            .iter()
+            .map(|(name, environment)| self.show(name, environment));
+        Ok(Response::new(ListEnvironmentsResponse {
+            environments: futures::future::join_all(shown).await,
+        }))
     }
 
-    async fn get_environment(&self, request: Request<GetEnvironmentRequest>) -> Result<Response<Environment>, Status> {
+    async fn get_environment(
+        &self,
+        request: Request<GetEnvironmentRequest>,
+    ) -> Result<Response<Environment>, Status> {
         let name = request.into_inner().name;
-        let (name, environment) = self.platform.environment(&name).map_err(|e| Error::not_found(e.to_string()))?;
+        let (name, environment) = self
+            .platform
+            .environment(&name)
+            .map_err(|e| Error::not_found(e.to_string()))?;
         self.projection.caught_up().await?;
         Ok(Response::new(self.show(name, environment).await))
     }
@@ -49,15 +61,33 @@ impl EnvironmentService for Questions {
         short("reason", &request.reason)?;
         let service: ServiceName = request.service.parse().map_err(Error::from)?;
         let environment = self.environment(&request.environment)?;
-        let releases = self.releases.get(&service).await.map_err(Error::from)?.unwrap_or_default();
-        let (version, target) =
-            placing::deployment(&service, &request.version, &environment, &releases, &self.platform)?;
+        let releases = self
+            .releases
+            .get(&service)
+            .await
+            .map_err(Error::from)?
+            .unwrap_or_default();
+        let (version, target) = placing::deployment(
+            &service,
+            &request.version,
+            &environment,
+            &releases,
+            &self.platform,
+        )?;
         let rollouts = self.rollouts_of(&environment, &service).await?;
-        let wish = Wish { version: version.to_string(), kind: Kind::Deploy(target), actor, reason: request.reason };
+        let wish = Wish {
+            version: version.to_string(),
+            kind: Kind::Deploy(target),
+            actor,
+            reason: request.reason,
+        };
         Ok(Response::new(self.place(wish, &rollouts).await?))
     }
 
-    async fn rollback(&self, request: Request<RollbackRequest>) -> Result<Response<PublicRun>, Status> {
+    async fn rollback(
+        &self,
+        request: Request<RollbackRequest>,
+    ) -> Result<Response<PublicRun>, Status> {
         let actor = Actor(caller(&request)?.0);
         let request = request.into_inner();
         short("reason", &request.reason)?;
@@ -73,7 +103,12 @@ impl EnvironmentService for Questions {
             digest: back_to.digest.clone(),
         };
         let version = back_to.version.clone();
-        let wish = Wish { version, kind: Kind::Rollback(target), actor, reason: request.reason };
+        let wish = Wish {
+            version,
+            kind: Kind::Rollback(target),
+            actor,
+            reason: request.reason,
+        };
         Ok(Response::new(self.place(wish, &rollouts).await?))
     }
 }
@@ -88,11 +123,18 @@ struct Wish {
 
 impl Questions {
     fn environment(&self, name: &str) -> Result<EnvironmentName, Error> {
-        let found = self.platform.environment(name).map_err(|error| Error::not_found(error.to_string()))?;
+        let found = self
+            .platform
+            .environment(name)
+            .map_err(|error| Error::not_found(error.to_string()))?;
         Ok(found.0.clone())
     }
 
-    async fn rollouts_of(&self, environment: &EnvironmentName, service: &ServiceName) -> Result<Rollouts, Error> {
+    async fn rollouts_of(
+        &self,
+        environment: &EnvironmentName,
+        service: &ServiceName,
+    ) -> Result<Rollouts, Error> {
         let key = (environment.clone(), service.clone());
         Ok(self.rollouts.get(&key).await?.unwrap_or_default())
     }
@@ -100,7 +142,10 @@ impl Questions {
     /// Starts the run that brings a version in, with the service file of the run that made it.
     async fn place(&self, wish: Wish, rollouts: &Rollouts) -> Result<PublicRun, Error> {
         let (Kind::Deploy(target) | Kind::Rollback(target)) = &wish.kind else {
-            return Err(Error::field("kind", "only deploy and rollback bring a version somewhere"));
+            return Err(Error::field(
+                "kind",
+                "only deploy and rollback bring a version somewhere",
+            ));
         };
         let origin = self.runs.get(&target.origin).await?;
         let Some(origin) = origin.as_ref().and_then(|run| run.created.as_ref()) else {
@@ -115,26 +160,49 @@ impl Questions {
         let id = run_id(&delivery, &origin.change.service);
         let version = planned(&wish, rollouts);
         let plan = plan(&origin.spec, &self.platform, &wish.kind);
-        let subject = if wish.reason.is_empty() { origin.change.subject.clone() } else { wish.reason.clone() };
+        let subject = if wish.reason.is_empty() {
+            origin.change.subject.clone()
+        } else {
+            wish.reason.clone()
+        };
         let change = Change {
             kind: wish.kind.clone(),
             repository: String::new(),
             reference: wish.version.clone(),
             subject,
-            trigger: Trigger { via: "grpc".to_owned(), delivery, actor: wish.actor.clone() },
+            trigger: Trigger {
+                via: "grpc".to_owned(),
+                delivery,
+                actor: wish.actor.clone(),
+            },
             ..origin.change.clone()
         };
-        let created = Created { run: id.clone(), change, version, spec: origin.spec.clone(), plan, at: Timestamp::now() };
-        let run: Run = self.intake.create(&id, Event::Created(Box::new(created))).await?;
+        let created = Created {
+            run: id.clone(),
+            change,
+            version,
+            spec: origin.spec.clone(),
+            plan,
+            at: Timestamp::now(),
+        };
+        let run: Run = self
+            .intake
+            .create(&id, Event::Created(Box::new(created)))
+            .await?;
         self.projection.reaches(run.last_sequence).await;
         Ok(proto::view::run(&run))
     }
 
-    async fn show(&self, name: &EnvironmentName, environment: &platform::Environment) -> Environment {
+    async fn show(
+        &self,
+        name: &EnvironmentName,
+        environment: &platform::Environment,
+    ) -> Environment {
         let live = self.parts.live_state(name).await;
         let rollouts = self.projection.rollouts();
         let here = rollouts.iter().filter(|((of, _), _)| of == name);
-        let services = here.filter_map(|((_, service), rollouts)| deployed(service, rollouts, live.as_ref()));
+        let services =
+            here.filter_map(|((_, service), rollouts)| deployed(service, rollouts, live.as_ref()));
         Environment {
             name: name.to_string(),
             production: environment.production,
@@ -152,19 +220,30 @@ impl Questions {
 /// The version of the run, and why it is that one.
 fn planned(wish: &Wish, rollouts: &Rollouts) -> Option<PlannedVersion> {
     let version: Version = wish.version.parse().ok()?;
-    let previous: Option<Version> = rollouts.current().and_then(|placed| placed.placement.version.parse().ok());
+    let previous: Option<Version> = rollouts
+        .current()
+        .and_then(|placed| placed.placement.version.parse().ok());
     let level = match &previous {
         Some(previous) if previous.major != version.major => Level::Major,
         Some(previous) if previous.minor != version.minor => Level::Minor,
         Some(_) => Level::Patch,
         None => Level::Major,
     };
-    let what = if matches!(wish.kind, Kind::Rollback(_)) { "rollback" } else { "deployment" };
+    let what = if matches!(wish.kind, Kind::Rollback(_)) {
+        "rollback"
+    } else {
+        "deployment"
+    };
     let because = match wish.reason.as_str() {
         "" => format!("{what} asked for by {}", wish.actor.0),
         reason => format!("{what} asked for by {}: {reason}", wish.actor.0),
     };
-    Some(PlannedVersion { version, previous, level, because })
+    Some(PlannedVersion {
+        version,
+        previous,
+        level,
+        because,
+    })
 }
 
 /// A service as its rollouts and, where it can be asked, the deployer tell. `None` for one that never came.
@@ -177,41 +256,69 @@ fn deployed(
     if current.is_none() && rollouts.active.is_none() && rollouts.last_rolled_back.is_none() {
         return None;
     }
-    let there: Option<&LiveService> =
-        live.and_then(|l| l.as_ref().ok()).and_then(|l| l.services.iter().find(|s| s.service == service.as_str()));
-    let replicas = there.map(|live| live.replicas.as_slice()).unwrap_or_default();
+    let there: Option<&LiveService> = live
+        .and_then(|l| l.as_ref().ok())
+        .and_then(|l| l.services.iter().find(|s| s.service == service.as_str()));
+    let replicas = there
+        .map(|live| live.replicas.as_slice())
+        .unwrap_or_default();
     let ready = replicas.iter().filter(|replica| replica.ready).count();
     let placement = current.map(|placed| &placed.placement);
-    let address = there.map(|live| live.address.clone()).filter(|address| !address.is_empty());
+    let address = there
+        .map(|live| live.address.clone())
+        .filter(|address| !address.is_empty());
     Some(DeployedService {
         service: service.to_string(),
         version: placement.map(|p| p.version.clone()).unwrap_or_default(),
         image_digest: placement.map(|p| p.digest.to_string()).unwrap_or_default(),
-        address: address.or_else(|| current.map(|placed| placed.address.clone())).unwrap_or_default(),
+        address: address
+            .or_else(|| current.map(|placed| placed.address.clone()))
+            .unwrap_or_default(),
         replicas_ready: u32::try_from(ready).unwrap_or(u32::MAX),
         replicas: u32::try_from(replicas.len()).unwrap_or(u32::MAX),
         deployed_at: current.map(|placed| to_wire(placed.at)),
         run_id: placement.map(|p| p.run.to_string()).unwrap_or_default(),
-        previous_version: rollouts.previous().map(|placed| placed.placement.version.clone()).unwrap_or_default(),
+        previous_version: rollouts
+            .previous()
+            .map(|placed| placed.placement.version.clone())
+            .unwrap_or_default(),
         note: note(rollouts, live, there),
     })
 }
 
 /// What is under way or wrong.
-fn note(rollouts: &Rollouts, live: Option<&Result<LiveState, String>>, there: Option<&LiveService>) -> String {
+fn note(
+    rollouts: &Rollouts,
+    live: Option<&Result<LiveState, String>>,
+    there: Option<&LiveService>,
+) -> String {
     let mut notes: Vec<String> = Vec::new();
     if let Some(active) = &rollouts.active {
-        notes.push(format!("{} is being rolled out by run {}", active.version, active.run));
+        notes.push(format!(
+            "{} is being rolled out by run {}",
+            active.version, active.run
+        ));
     } else if let Some((placement, reason)) = &rollouts.last_rolled_back
-        && rollouts.current().is_none_or(|current| current.placement.at < placement.at)
+        && rollouts
+            .current()
+            .is_none_or(|current| current.placement.at < placement.at)
     {
-        notes.push(format!("{} of run {} was taken back: {reason}", placement.version, placement.run));
+        notes.push(format!(
+            "{} of run {} was taken back: {reason}",
+            placement.version, placement.run
+        ));
     }
     match (live, there) {
-        (Some(Err(why)), _) => notes.push(format!("what really runs is not known, the deployer does not answer ({why})")),
+        (Some(Err(why)), _) => notes.push(format!(
+            "what really runs is not known, the deployer does not answer ({why})"
+        )),
         (Some(Ok(_)), Some(live)) if !live.note.is_empty() => notes.push(live.note.clone()),
-        (Some(Ok(_)), None) if rollouts.current().is_some() => notes.push("nothing of it runs".to_owned()),
-        (None, _) => notes.push("what really runs is not known: the gateway knows no deployer".to_owned()),
+        (Some(Ok(_)), None) if rollouts.current().is_some() => {
+            notes.push("nothing of it runs".to_owned());
+        }
+        (None, _) => {
+            notes.push("what really runs is not known: the gateway knows no deployer".to_owned());
+        }
         (Some(Ok(_)), _) => {}
     }
     notes.join("; ")

@@ -30,14 +30,22 @@ const GRACE: Duration = Duration::from_secs(3);
 const LONG_AGO: SignedDuration = SignedDuration::from_secs(10);
 
 /// The lines that a request asks for.
-pub(super) async fn read(gateway: &Gateway, request: ReadLogsRequest) -> Result<Answers<LogLines>, Error> {
+pub(super) async fn read(
+    gateway: &Gateway,
+    request: ReadLogsRequest,
+) -> Result<Answers<LogLines>, Error> {
     let run = gateway.run(&request.run_id).await?;
     let stage = stage(&run, &request.stage)?;
-    let settled = is_settled(&run, stage.as_ref()) && Timestamp::now().duration_since(run.updated_at) > LONG_AGO;
+    let settled = is_settled(&run, stage.as_ref())
+        && Timestamp::now().duration_since(run.updated_at) > LONG_AGO;
     let follow = request.follow && !settled;
     // Followed, a stage's reader would end at the end of its first attempt; so all are read, and one is shown.
     let only = stage.as_ref().filter(|_| !follow).map(ToString::to_string);
-    let reader = gateway.bus.logs().read(run.id.as_str(), only.as_deref(), follow).await?;
+    let reader = gateway
+        .bus
+        .logs()
+        .read(run.id.as_str(), only.as_deref(), follow)
+        .await?;
     let lines = Lines {
         reader,
         follow,
@@ -60,17 +68,32 @@ fn stage(run: &Run, name: &str) -> Result<Option<StageName>, Error> {
     if name.is_empty() {
         return Ok(None);
     }
-    let found = run.stages.iter().find(|stage| stage.name.to_string() == name);
+    let found = run
+        .stages
+        .iter()
+        .find(|stage| stage.name.to_string() == name);
     found.map(|stage| Some(stage.name.clone())).ok_or_else(|| {
-        let names: Vec<String> = run.stages.iter().map(|stage| stage.name.to_string()).collect();
-        let there = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+        let names: Vec<String> = run
+            .stages
+            .iter()
+            .map(|stage| stage.name.to_string())
+            .collect();
+        let there = if names.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("it has {}", names.join(", "))
+        };
         Error::not_found(format!("run {} has no stage {name:?}; {there}", run.id))
     })
 }
 
 /// Whether nothing more comes: the run, or the stage that is asked for, has ended.
 fn is_settled(run: &Run, stage: Option<&StageName>) -> bool {
-    let stage_ended = || stage.and_then(|s| run.stage(s)).is_some_and(|s| matches!(s.state, StageState::Ended { .. }));
+    let stage_ended = || {
+        stage
+            .and_then(|s| run.stage(s))
+            .is_some_and(|s| matches!(s.state, StageState::Ended { .. }))
+    };
     run.state().is_ended() || stage_ended()
 }
 
@@ -122,9 +145,15 @@ impl Lines {
         }
         if self.is_complete() {
             // What is stored already still comes first.
-            return self.reader.next().now_or_never().map_or(Woken::Changed, Woken::Item);
+            return self
+                .reader
+                .next()
+                .now_or_never()
+                .map_or(Woken::Changed, Woken::Item);
         }
-        let grace = self.settled_since.map_or(GRACE, |since| GRACE.saturating_sub(since.elapsed()));
+        let grace = self
+            .settled_since
+            .map_or(GRACE, |since| GRACE.saturating_sub(since.elapsed()));
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Woken::Stopped,
@@ -162,7 +191,10 @@ impl Lines {
         };
         self.settled_since = self.settled_since.map(|_| Instant::now());
         self.ended.remove(&stage);
-        let wanted = self.stage.as_ref().is_none_or(|only| only.to_string() == stage);
+        let wanted = self
+            .stage
+            .as_ref()
+            .is_none_or(|only| only.to_string() == stage);
         let line = match item {
             LogItem::End { .. } => {
                 self.ended.insert(stage);
@@ -189,14 +221,19 @@ impl Lines {
     /// Whether everything has been said: nothing more comes, and each stage that began has said that it has finished,
     /// or has been silent for a while.
     fn is_complete(&mut self) -> bool {
-        let Some(run) = self.projection.run(&self.id) else { return false };
+        let Some(run) = self.projection.run(&self.id) else {
+            return false;
+        };
         if !is_settled(&run, self.stage.as_ref()) {
             self.settled_since = None;
             return false;
         }
         let since = *self.settled_since.get_or_insert_with(Instant::now);
         let wanted = |name: &StageName| self.stage.as_ref().is_none_or(|only| only == name);
-        let mut begun = run.stages.iter().filter(|stage| wanted(&stage.name) && !stage.attempts.is_empty());
+        let mut begun = run
+            .stages
+            .iter()
+            .filter(|stage| wanted(&stage.name) && !stage.attempts.is_empty());
         begun.all(|stage| self.ended.contains(&stage.name.to_string())) || since.elapsed() >= GRACE
     }
 }

@@ -9,6 +9,13 @@ const MAX_SIZE: u32 = 200;
 
 /// The page that a request asks for.
 pub(super) fn page(size: u32, token: String) -> Page {
-    let size = if size == 0 { DEFAULT_SIZE } else { size.min(MAX_SIZE) };
-    Page { size: size as usize, token: (!token.is_empty()).then_some(token) }
+    let size = if size == 0 {
+        DEFAULT_SIZE
+    } else {
+        size.min(MAX_SIZE)
+    };
+    Page {
+        size: size as usize,
+        token: (!token.is_empty()).then_some(token),
+    }
 }

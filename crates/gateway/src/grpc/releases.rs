@@ -7,7 +7,9 @@ use domain::release::{Record, candidate_tag};
 use domain::rollout::Rollouts;
 use proto::event::time::to_wire;
 use proto::gateway::v1::release_service_server::ReleaseService;
-use proto::gateway::v1::{Candidate, GetReleaseRequest, ListReleasesRequest, ListReleasesResponse, Release};
+use proto::gateway::v1::{
+    Candidate, GetReleaseRequest, ListReleasesRequest, ListReleasesResponse, Release,
+};
 use semver::Version;
 use tonic::{Request, Response, Status};
 
@@ -17,7 +19,10 @@ use crate::placing::{no_such_version, version_of};
 
 #[tonic::async_trait]
 impl ReleaseService for Questions {
-    async fn list_releases(&self, request: Request<ListReleasesRequest>) -> Result<Response<ListReleasesResponse>, Status> {
+    async fn list_releases(
+        &self,
+        request: Request<ListReleasesRequest>,
+    ) -> Result<Response<ListReleasesResponse>, Status> {
         let request = request.into_inner();
         let service: Option<ServiceName> = match request.service.as_str() {
             "" => None,
@@ -28,31 +33,64 @@ impl ReleaseService for Questions {
         let rollouts = self.projection.rollouts();
         let mut releases: Vec<Release> = Vec::new();
         for (service, of_service) in self.projection.releases(service.as_ref()) {
-            let shown = of_service.versions.iter().rev().filter(|(_, record)| is_shown(record));
-            releases.extend(shown.map(|(version, record)| view(&service, version, record, &rollouts)));
+            let shown = of_service
+                .versions
+                .iter()
+                .rev()
+                .filter(|(_, record)| is_shown(record));
+            releases
+                .extend(shown.map(|(version, record)| view(&service, version, record, &rollouts)));
         }
         let from = match &page.token {
             None => 0,
             Some(token) => {
-                let last = releases.iter().position(|release| page_token(release) == *token);
-                last.ok_or_else(|| Error::field("page_token", "it is not one that an earlier answer gave"))? + 1
+                let last = releases
+                    .iter()
+                    .position(|release| page_token(release) == *token);
+                last.ok_or_else(|| {
+                    Error::field("page_token", "it is not one that an earlier answer gave")
+                })? + 1
             }
         };
         let more = releases.len() > from + page.size;
         let releases: Vec<Release> = releases.into_iter().skip(from).take(page.size).collect();
-        let next_page_token = releases.last().filter(|_| more).map(page_token).unwrap_or_default();
-        Ok(Response::new(ListReleasesResponse { releases, next_page_token }))
+        let next_page_token = releases
+            .last()
+            .filter(|_| more)
+            .map(page_token)
+            .unwrap_or_default();
+        Ok(Response::new(ListReleasesResponse {
+            releases,
+            next_page_token,
+        }))
     }
 
-    async fn get_release(&self, request: Request<GetReleaseRequest>) -> Result<Response<Release>, Status> {
+    async fn get_release(
+        &self,
+        request: Request<GetReleaseRequest>,
+    ) -> Result<Response<Release>, Status> {
         let request = request.into_inner();
         let service: ServiceName = request.service.parse().map_err(Error::from)?;
         let (version, _) = version_of(&request.version)?;
         self.projection.caught_up().await?;
-        let releases = self.releases.get(&service).await.map_err(Error::from)?.unwrap_or_default();
-        let record = releases.versions.get(&version).filter(|record| is_shown(record));
-        let record = record.ok_or_else(|| no_such_version(&service, &request.version, &releases))?;
-        Ok(Response::new(view(&service, &version, record, &self.projection.rollouts())))
+        let releases = self
+            .releases
+            .get(&service)
+            .await
+            .map_err(Error::from)?
+            .unwrap_or_default();
+        let record = releases
+            .versions
+            .get(&version)
+            .filter(|record| is_shown(record));
+        let record =
+            record.ok_or_else(|| no_such_version(&service, &request.version, &releases))?;
+        Ok(Response::new(view(
+            &service,
+            &version,
+            record,
+            &self.projection.rollouts(),
+        )))
     }
 }
 
@@ -67,12 +105,23 @@ fn page_token(release: &Release) -> String {
 
 type AllRollouts = [((EnvironmentName, ServiceName), Arc<Rollouts>)];
 
-fn view(service: &ServiceName, version: &Version, record: &Record, rollouts: &AllRollouts) -> Release {
+fn view(
+    service: &ServiceName,
+    version: &Version,
+    record: &Record,
+    rollouts: &AllRollouts,
+) -> Release {
     let newest = record.candidates.last();
     let release = record.release.as_ref();
     let digest = release.map(|r| &r.digest).or(newest.map(|c| &c.digest));
     let run = release.map(|r| &r.run).or(newest.map(|c| &c.run));
-    let reserved = || record.reservations.iter().find(|r| Some(&r.run) == run).map(|r| r.commit.clone());
+    let reserved = || {
+        record
+            .reservations
+            .iter()
+            .find(|r| Some(&r.run) == run)
+            .map(|r| r.commit.clone())
+    };
     let candidates = record.candidates.iter().map(|candidate| Candidate {
         tag: candidate_tag(version, candidate.number),
         run_id: candidate.run.to_string(),
@@ -85,7 +134,10 @@ fn view(service: &ServiceName, version: &Version, record: &Record, rollouts: &Al
         image_digest: digest.map(ToString::to_string).unwrap_or_default(),
         repository: release.map(|r| r.repository.clone()).unwrap_or_default(),
         run_id: run.map(ToString::to_string).unwrap_or_default(),
-        commit: release.map(|r| r.commit.clone()).or_else(reserved).unwrap_or_default(),
+        commit: release
+            .map(|r| r.commit.clone())
+            .or_else(reserved)
+            .unwrap_or_default(),
         released_at: release.map(|r| to_wire(r.at)),
         candidates: candidates.collect(),
         environments: places(service, record, rollouts),
@@ -94,11 +146,18 @@ fn view(service: &ServiceName, version: &Version, record: &Record, rollouts: &Al
 
 /// The environments in which an image of the version runs now.
 fn places(service: &ServiceName, record: &Record, rollouts: &AllRollouts) -> Vec<String> {
-    let digests: Vec<&Digest> =
-        record.release.iter().map(|r| &r.digest).chain(record.candidates.iter().map(|c| &c.digest)).collect();
+    let digests: Vec<&Digest> = record
+        .release
+        .iter()
+        .map(|r| &r.digest)
+        .chain(record.candidates.iter().map(|c| &c.digest))
+        .collect();
     let here = rollouts.iter().filter(|((_, of), _)| of == service);
-    here.filter(|(_, rollouts)| rollouts.current().is_some_and(|placed| digests.contains(&&placed.placement.digest)))
-        .map(|((environment, _), _)| environment.to_string())
-        .collect()
+    here.filter(|(_, rollouts)| {
+        rollouts
+            .current()
+            .is_some_and(|placed| digests.contains(&&placed.placement.digest))
+    })
+    .map(|((environment, _), _)| environment.to_string())
+    .collect()
 }
-

@@ -5,8 +5,9 @@ use domain::run::{Actor, Refusal, Run, RunState, Trigger};
 use jiff::Timestamp;
 use proto::gateway::v1::run_service_server::RunService;
 use proto::gateway::v1::{
-    CancelRunRequest, GetRunRequest, ListRunsRequest, ListRunsResponse, LogLines, ReadLogsRequest, RetryRunRequest,
-    ReviewRunRequest, Run as PublicRun, StartRunRequest, StartRunResponse, WatchRunRequest,
+    CancelRunRequest, GetRunRequest, ListRunsRequest, ListRunsResponse, LogLines, ReadLogsRequest,
+    RetryRunRequest, ReviewRunRequest, Run as PublicRun, StartRunRequest, StartRunResponse,
+    WatchRunRequest,
 };
 use service_kit::grpc::caller;
 use source::{RefName, RepositoryUrl};
@@ -24,57 +25,98 @@ const LONGEST_TEXT: usize = 2_000;
 
 #[tonic::async_trait]
 impl RunService for Questions {
-    async fn start_run(&self, request: Request<StartRunRequest>) -> Result<Response<StartRunResponse>, Status> {
+    async fn start_run(
+        &self,
+        request: Request<StartRunRequest>,
+    ) -> Result<Response<StartRunResponse>, Status> {
         let actor = Actor(caller(&request)?.0);
         let request = commit_request(request.into_inner(), actor)?;
         let runs = self.intake.accept(&request).await?;
-        Ok(Response::new(StartRunResponse { runs: runs.iter().map(proto::view::run).collect() }))
+        Ok(Response::new(StartRunResponse {
+            runs: runs.iter().map(proto::view::run).collect(),
+        }))
     }
 
-    async fn get_run(&self, request: Request<GetRunRequest>) -> Result<Response<PublicRun>, Status> {
+    async fn get_run(
+        &self,
+        request: Request<GetRunRequest>,
+    ) -> Result<Response<PublicRun>, Status> {
         let run = self.run(&request.into_inner().run_id).await?;
         Ok(Response::new(proto::view::run(&run)))
     }
 
-    async fn list_runs(&self, request: Request<ListRunsRequest>) -> Result<Response<ListRunsResponse>, Status> {
+    async fn list_runs(
+        &self,
+        request: Request<ListRunsRequest>,
+    ) -> Result<Response<ListRunsResponse>, Status> {
         let request = request.into_inner();
         let filter = filter(&request)?;
         self.projection.caught_up().await?;
         let page = paging::page(request.page_size, request.page_token);
         let (runs, token) = self.projection.runs(&filter, &page)?;
         let runs = runs.iter().map(|run| proto::view::run(run)).collect();
-        Ok(Response::new(ListRunsResponse { runs, next_page_token: token.unwrap_or_default() }))
+        Ok(Response::new(ListRunsResponse {
+            runs,
+            next_page_token: token.unwrap_or_default(),
+        }))
     }
 
     type WatchRunStream = Answers<PublicRun>;
 
-    async fn watch_run(&self, request: Request<WatchRunRequest>) -> Result<Response<Answers<PublicRun>>, Status> {
+    async fn watch_run(
+        &self,
+        request: Request<WatchRunRequest>,
+    ) -> Result<Response<Answers<PublicRun>>, Status> {
         let run = self.run(&request.into_inner().run_id).await?;
-        Ok(Response::new(watch(run, self.projection.clone(), self.stop.clone())))
+        Ok(Response::new(watch(
+            run,
+            self.projection.clone(),
+            self.stop.clone(),
+        )))
     }
 
-    async fn cancel_run(&self, request: Request<CancelRunRequest>) -> Result<Response<PublicRun>, Status> {
+    async fn cancel_run(
+        &self,
+        request: Request<CancelRunRequest>,
+    ) -> Result<Response<PublicRun>, Status> {
         let by = Actor(caller(&request)?.0);
         let request = request.into_inner();
         short("reason", &request.reason)?;
-        let run = self.change(&request.run_id, |run| run.cancel(&by, &request.reason, Timestamp::now())).await?;
+        let run = self
+            .change(&request.run_id, |run| {
+                run.cancel(&by, &request.reason, Timestamp::now())
+            })
+            .await?;
         Ok(Response::new(proto::view::run(&run)))
     }
 
-    async fn retry_run(&self, request: Request<RetryRunRequest>) -> Result<Response<PublicRun>, Status> {
+    async fn retry_run(
+        &self,
+        request: Request<RetryRunRequest>,
+    ) -> Result<Response<PublicRun>, Status> {
         let by = Actor(caller(&request)?.0);
-        let run = self.change(&request.into_inner().run_id, |run| run.retry_by(&by, Timestamp::now())).await?;
+        let run = self
+            .change(&request.into_inner().run_id, |run| {
+                run.retry_by(&by, Timestamp::now())
+            })
+            .await?;
         Ok(Response::new(proto::view::run(&run)))
     }
 
     type ReadLogsStream = Answers<LogLines>;
 
-    async fn read_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<Answers<LogLines>>, Status> {
+    async fn read_logs(
+        &self,
+        request: Request<ReadLogsRequest>,
+    ) -> Result<Response<Answers<LogLines>>, Status> {
         let lines = logs::read(self, request.into_inner()).await?;
         Ok(Response::new(lines))
     }
 
-    async fn review_run(&self, request: Request<ReviewRunRequest>) -> Result<Response<PublicRun>, Status> {
+    async fn review_run(
+        &self,
+        request: Request<ReviewRunRequest>,
+    ) -> Result<Response<PublicRun>, Status> {
         let by = Actor(caller(&request)?.0);
         let request = request.into_inner();
         short("reason", &request.reason)?;
@@ -102,10 +144,22 @@ fn reviewed(run: &Run, asked: Option<&EnvironmentName>) -> Result<EnvironmentNam
     }
     match run.waits_for()[..] {
         [environment] => Ok(environment.clone()),
-        [] => Err(Refusal { why: format!("run {} waits for nobody's approval; it is {}", run.id, run.state().name()) }),
+        [] => Err(Refusal {
+            why: format!(
+                "run {} waits for nobody's approval; it is {}",
+                run.id,
+                run.state().name()
+            ),
+        }),
         ref several => {
             let names: Vec<&str> = several.iter().map(|e| e.as_str()).collect();
-            Err(Refusal { why: format!("run {} waits for approval for {}; say for which", run.id, names.join(", ")) })
+            Err(Refusal {
+                why: format!(
+                    "run {} waits for approval for {}; say for which",
+                    run.id,
+                    names.join(", ")
+                ),
+            })
         }
     }
 }
@@ -125,19 +179,33 @@ fn filter(request: &ListRunsRequest) -> Result<RunFilter, Error> {
     };
     let state = match request.state.as_str() {
         "" => None,
-        name => Some(STATES.into_iter().find(|state| state.name() == name).ok_or_else(|| {
-            let names = STATES.map(RunState::name).join(", ");
-            Error::field("state", format!("{name:?} is no state of a run; there are {names}"))
-        })?),
+        name => Some(
+            STATES
+                .into_iter()
+                .find(|state| state.name() == name)
+                .ok_or_else(|| {
+                    let names = STATES.map(RunState::name).join(", ");
+                    Error::field(
+                        "state",
+                        format!("{name:?} is no state of a run; there are {names}"),
+                    )
+                })?,
+        ),
     };
     Ok(RunFilter { service, state })
 }
 
 fn commit_request(request: StartRunRequest, actor: Actor) -> Result<CommitRequest, Error> {
     if request.repository.trim().is_empty() {
-        return Err(Error::field("repository", "say which one: a Git URL, or an absolute path that the gateway can read"));
+        return Err(Error::field(
+            "repository",
+            "say which one: a Git URL, or an absolute path that the gateway can read",
+        ));
     }
-    for (field, text) in [("request_id", &request.request_id), ("proposal", &request.proposal)] {
+    for (field, text) in [
+        ("request_id", &request.request_id),
+        ("proposal", &request.proposal),
+    ] {
         short(field, text)?;
     }
     let reference = match request.reference.as_str() {
@@ -153,21 +221,33 @@ fn commit_request(request: StartRunRequest, actor: Actor) -> Result<CommitReques
         id => id.to_owned(),
     };
     Ok(CommitRequest {
-        repository: RepositoryUrl::parse(&request.repository).map_err(|error| Error::field("repository", error))?,
+        repository: RepositoryUrl::parse(&request.repository)
+            .map_err(|error| Error::field("repository", error))?,
         reference,
         commit: None,
         before: None,
         service,
         proposal: (!request.proposal.is_empty()).then_some(request.proposal),
         only_releasable: None,
-        trigger: Trigger { via: "grpc".to_owned(), delivery, actor },
+        trigger: Trigger {
+            via: "grpc".to_owned(),
+            delivery,
+            actor,
+        },
         unreachable: Unreachable::Refuse,
     })
 }
 
 pub(super) fn short(field: &'static str, text: &str) -> Result<(), Error> {
-    if text.len() <= LONGEST_TEXT && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t' | '\r')) {
+    if text.len() <= LONGEST_TEXT
+        && !text
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\t' | '\r'))
+    {
         return Ok(());
     }
-    Err(Error::field(field, format!("it is longer than {LONGEST_TEXT} bytes, or has control characters in it")))
+    Err(Error::field(
+        field,
+        format!("it is longer than {LONGEST_TEXT} bytes, or has control characters in it"),
+    ))
 }

@@ -30,7 +30,14 @@ struct Watch {
 /// The run as it is, and again at every change until it has ended.
 pub(super) fn watch(run: Run, projection: Projection, stop: CancellationToken) -> Answers<v1::Run> {
     let changes = projection.changes();
-    let watch = Watch { projection, changes, stop, run, shown: 0, over: false };
+    let watch = Watch {
+        projection,
+        changes,
+        stop,
+        run,
+        shown: 0,
+        over: false,
+    };
     Box::pin(stream::unfold(watch, |mut watch| async move {
         let answer = watch.next().await?;
         Some((answer, watch))
@@ -40,7 +47,11 @@ pub(super) fn watch(run: Run, projection: Projection, stop: CancellationToken) -
 impl Watch {
     async fn next(&mut self) -> Option<Result<v1::Run, Status>> {
         while !self.over {
-            if let Some(run) = self.projection.run(&self.run.id).filter(|run| run.last_sequence > self.run.last_sequence) {
+            if let Some(run) = self
+                .projection
+                .run(&self.run.id)
+                .filter(|run| run.last_sequence > self.run.last_sequence)
+            {
                 self.run = Run::clone(&run);
             }
             if self.run.last_sequence > self.shown {

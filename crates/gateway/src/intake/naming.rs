@@ -10,14 +10,21 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 pub(crate) fn service_name(text: &str) -> ServiceName {
     let plain = |c: char| {
         let c = c.to_ascii_lowercase();
-        if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }
+        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            c
+        } else {
+            '-'
+        }
     };
     let mut label: String = text.chars().map(plain).collect();
     if label.starts_with(|c: char| c.is_ascii_digit()) {
         label.insert_str(0, "service-");
     }
     let label: String = label.trim_matches('-').chars().take(63).collect();
-    label.trim_end_matches('-').parse().unwrap_or_else(|_| "service".parse().expect("a literal DNS label is a name"))
+    label
+        .trim_end_matches('-')
+        .parse()
+        .unwrap_or_else(|_| "service".parse().expect("a literal DNS label is a name"))
 }
 
 /// The run of a service that a delivery starts: always the same one, so that a delivery that comes twice starts
@@ -26,8 +33,15 @@ pub(crate) fn service_name(text: &str) -> ServiceName {
 /// It has 26 digits of five bits: ten for the time in milliseconds where the delivery's id tells it (a UUID of version
 /// 7), the rest from a UUID of version 5 over the delivery and the service.
 pub(crate) fn run_id(delivery: &str, service: &ServiceName) -> RunId {
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("slipway run\n{delivery}\n{service}").as_bytes()).as_u128();
-    let milliseconds = Uuid::parse_str(delivery).ok().filter(|id| id.get_version_num() == 7).map(|id| id.as_u128() >> 80);
+    let hash = Uuid::new_v5(
+        &Uuid::NAMESPACE_OID,
+        format!("slipway run\n{delivery}\n{service}").as_bytes(),
+    )
+    .as_u128();
+    let milliseconds = Uuid::parse_str(delivery)
+        .ok()
+        .filter(|id| id.get_version_num() == 7)
+        .map(|id| id.as_u128() >> 80);
     let text = match milliseconds {
         Some(time) => format!("{}{}", digits(time, 10), digits(hash, 16)),
         None => digits(hash, 26),
@@ -37,7 +51,10 @@ pub(crate) fn run_id(delivery: &str, service: &ServiceName) -> RunId {
 
 /// The lowest `5 * count` bits of a number, highest first.
 fn digits(number: u128, count: u32) -> String {
-    (0..count).rev().map(|place| char::from(DIGITS[((number >> (5 * place)) & 31) as usize])).collect()
+    (0..count)
+        .rev()
+        .map(|place| char::from(DIGITS[((number >> (5 * place)) & 31) as usize]))
+        .collect()
 }
 
 #[cfg(test)]

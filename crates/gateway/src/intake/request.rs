@@ -48,14 +48,19 @@ pub enum Unreachable {
 impl CommitRequest {
     pub(crate) fn kind(&self) -> Kind {
         match &self.proposal {
-            Some(number) => Kind::Proposal { number: number.clone() },
+            Some(number) => Kind::Proposal {
+                number: number.clone(),
+            },
             None => Kind::Change,
         }
     }
 
     /// The reference as it was asked for; empty for the default branch.
     pub(crate) fn reference_text(&self) -> String {
-        self.reference.as_ref().map(ToString::to_string).unwrap_or_default()
+        self.reference
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 
     /// What is known of a run before anything was fetched.
@@ -65,7 +70,11 @@ impl CommitRequest {
             kind: self.kind(),
             repository: self.repository.to_string(),
             reference: self.reference_text(),
-            commit: self.commit.as_ref().map(ToString::to_string).unwrap_or_default(),
+            commit: self
+                .commit
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             path: String::new(),
             subject: String::new(),
             author: String::new(),
@@ -75,7 +84,9 @@ impl CommitRequest {
 
     /// The service to name where none is known: the one asked for, or the repository's name.
     pub(crate) fn guessed_service(&self) -> ServiceName {
-        self.service.clone().unwrap_or_else(|| super::naming::service_name(self.repository.name()))
+        self.service
+            .clone()
+            .unwrap_or_else(|| super::naming::service_name(self.repository.name()))
     }
 }
 

@@ -31,7 +31,11 @@ pub(super) enum Reserved {
     /// The run has this version.
     Version(PlannedVersion),
     /// The tag names a version that another run has.
-    Taken { by: RunId, commit: String, version: Version },
+    Taken {
+        by: RunId,
+        commit: String,
+        version: Version,
+    },
 }
 
 /// The state is not the one any more from which the version was decided.
@@ -48,11 +52,19 @@ impl Intake {
             let releases = self.releases.get(wish.service).await?.unwrap_or_default();
             let base = releases.base(&tags, moves);
             if let Some((version, commit, by)) = self.taken(&releases, wish) {
-                return Ok(Reserved::Taken { by, commit, version });
+                return Ok(Reserved::Taken {
+                    by,
+                    commit,
+                    version,
+                });
             }
             let planned = self.decide(wish, base.as_ref()).await?;
             if let Some((version, level)) = reservation_of(&releases, wish.run) {
-                return Ok(Reserved::Version(PlannedVersion { version: version.clone(), level, ..planned }));
+                return Ok(Reserved::Version(PlannedVersion {
+                    version: version.clone(),
+                    level,
+                    ..planned
+                }));
             }
             let event = Event::Reserved {
                 run: wish.run.clone(),
@@ -64,7 +76,11 @@ impl Intake {
             let reserve = |state: Option<&Releases>| {
                 let state = state.cloned().unwrap_or_default();
                 let same = state.base(&tags, moves) == base && self.taken(&state, wish).is_none();
-                if same && reservation_of(&state, wish.run).is_none() { Ok(Some(event.clone())) } else { Err(Overtaken) }
+                if same && reservation_of(&state, wish.run).is_none() {
+                    Ok(Some(event.clone()))
+                } else {
+                    Err(Overtaken)
+                }
             };
             match self.releases.update(wish.service, reserve).await {
                 Ok(_) => return Ok(Reserved::Version(planned)),
@@ -73,16 +89,26 @@ impl Intake {
                 Err(UpdateError::Absent | UpdateError::Contended) => break,
             }
         }
-        let why = format!("too many runs of {} are being planned at the same time; try again", wish.service);
+        let why = format!(
+            "too many runs of {} are being planned at the same time; try again",
+            wish.service
+        );
         Err(Error::Unavailable { why })
     }
 
     async fn tags(&self, wish: &Wish<'_>) -> Result<Vec<(Version, String)>, Error> {
         let own = wish.tag.as_ref().map(|(_, tag)| tag.as_str());
         let tags = self.source.tags_merged(wish.commit).await?;
-        let others = tags.into_iter().filter(|tag| Some(tag.name.as_str()) != own);
+        let others = tags
+            .into_iter()
+            .filter(|tag| Some(tag.name.as_str()) != own);
         Ok(others
-            .filter_map(|tag| Some((version::of_tag(wish.service.as_str(), &tag.name)?, tag.commit.to_string())))
+            .filter_map(|tag| {
+                Some((
+                    version::of_tag(wish.service.as_str(), &tag.name)?,
+                    tag.commit.to_string(),
+                ))
+            })
             .collect())
     }
 
@@ -97,13 +123,25 @@ impl Intake {
 
     /// The messages of the commits since `base`; where that one is not part of what was fetched, as after a forced
     /// push, only the newest.
-    async fn messages_since(&self, wish: &Wish<'_>, base: Option<&Base>) -> Result<Vec<String>, Error> {
+    async fn messages_since(
+        &self,
+        wish: &Wish<'_>,
+        base: Option<&Base>,
+    ) -> Result<Vec<String>, Error> {
         let path = (!wish.folder.is_empty()).then(|| wish.folder.to_owned());
         let since = base.map(|base| RefName::parse(&base.commit)).transpose()?;
-        let query = LogQuery { since, path, ..LogQuery::default() };
+        let query = LogQuery {
+            since,
+            path,
+            ..LogQuery::default()
+        };
         let entries = match self.source.log(wish.commit, &query).await {
             Err(source::Error::UnknownRevision { .. }) => {
-                let newest = LogQuery { since: None, limit: 1, ..query };
+                let newest = LogQuery {
+                    since: None,
+                    limit: 1,
+                    ..query
+                };
                 self.source.log(wish.commit, &newest).await?
             }
             entries => entries?,
@@ -115,12 +153,22 @@ impl Intake {
     fn taken(&self, releases: &Releases, wish: &Wish<'_>) -> Option<(Version, String, RunId)> {
         let (version, _) = wish.tag.as_ref()?;
         let record = releases.versions.get(version)?;
-        let released = record.release.as_ref().map(|release| (release.commit.clone(), release.run.clone()));
+        let released = record
+            .release
+            .as_ref()
+            .map(|release| (release.commit.clone(), release.run.clone()));
         let coming = || {
-            let mut others = record.reservations.iter().filter(|other| other.run != *wish.run);
-            others.find(|other| self.is_on_its_way(&other.run)).map(|other| (other.commit.clone(), other.run.clone()))
+            let mut others = record
+                .reservations
+                .iter()
+                .filter(|other| other.run != *wish.run);
+            others
+                .find(|other| self.is_on_its_way(&other.run))
+                .map(|other| (other.commit.clone(), other.run.clone()))
         };
-        let (commit, run) = released.filter(|(_, run)| run != wish.run).or_else(coming)?;
+        let (commit, run) = released
+            .filter(|(_, run)| run != wish.run)
+            .or_else(coming)?;
         Some((version.clone(), commit, run))
     }
 
@@ -141,8 +189,10 @@ fn is_moving(run: &Run) -> bool {
 
 fn reservation_of<'a>(releases: &'a Releases, run: &RunId) -> Option<(&'a Version, Level)> {
     releases.versions.iter().find_map(|(version, record)| {
-        let mine = record.reservations.iter().find(|reservation| reservation.run == *run)?;
+        let mine = record
+            .reservations
+            .iter()
+            .find(|reservation| reservation.run == *run)?;
         Some((version, mine.level))
     })
 }
-

@@ -60,20 +60,35 @@ impl Index {
         self.active.iter().filter_map(|id| self.run(id)).collect()
     }
 
-    pub(super) fn runs(&self, filter: &RunFilter, page: &Page) -> Result<(Vec<Arc<Run>>, Option<String>), Error> {
+    pub(super) fn runs(
+        &self,
+        filter: &RunFilter,
+        page: &Page,
+    ) -> Result<(Vec<Arc<Run>>, Option<String>), Error> {
         let before = match &page.token {
             None => u64::MAX,
             Some(token) => {
                 let id: Option<RunId> = token.parse().ok();
                 let last = id.and_then(|id| self.run(&id));
-                last.ok_or_else(|| Error::field("page_token", "it is not one that an earlier answer gave"))?.order
+                last.ok_or_else(|| {
+                    Error::field("page_token", "it is not one that an earlier answer gave")
+                })?
+                .order
             }
         };
         let wanted = |run: &Arc<Run>| {
-            filter.service.as_ref().is_none_or(|service| run.change.service == *service)
+            filter
+                .service
+                .as_ref()
+                .is_none_or(|service| run.change.service == *service)
                 && filter.state.is_none_or(|state| run.state() == state)
         };
-        let newest_first = self.by_order.range(..before).rev().filter_map(|(_, id)| self.run(id)).filter(wanted);
+        let newest_first = self
+            .by_order
+            .range(..before)
+            .rev()
+            .filter_map(|(_, id)| self.run(id))
+            .filter(wanted);
         let mut runs: Vec<Arc<Run>> = newest_first.take(page.size + 1).collect();
         let more = runs.len() > page.size;
         runs.truncate(page.size);

@@ -1,0 +1,15 @@
+//! The gateway as a whole: a real NATS server, real Git repositories, gRPC and HTTP over a socket.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected ends")]
+
+mod answers;
+mod commits;
+mod crashes;
+mod environments;
+mod forge;
+mod harness;
+mod inbox;
+mod logs;
+mod reviews;
+mod versions;
+mod webhooks;
