@@ -22,6 +22,7 @@ pub use check::{check_environments, check_files, check_needs};
 pub use deploy::{Deploy, EnvironmentOverrides};
 pub(crate) use read::{EXAMPLE, label_text, secret as read_secret};
 pub use read::{lint, parse};
+pub(crate) use schema::DnsLabel;
 pub use schema::{json_schema, platform_json_schema};
 pub use secret::{EnvValue, InvalidSecretReference, SecretReference};
 pub use strategy::{
@@ -31,7 +32,6 @@ pub use test::{
     Dependencies, DependencyService, FunctionalTest, IntegrationTest, LoadTest, Probe, Readiness,
     Tests, UnitTest,
 };
-pub(crate) use units::DnsLabel;
 pub use units::{Cpus, InvalidUnit, Memory, Percent, TimeSpan};
 
 use crate::ids::ServiceName;
@@ -41,14 +41,14 @@ use crate::ids::ServiceName;
 #[schemars(deny_unknown_fields, title = "slipway.yaml")]
 pub struct ServiceSpec {
     /// The name of the service: of its image, its workloads and its routes. A DNS label.
-    #[schemars(with = "units::DnsLabel")]
+    #[schemars(with = "schema::DnsLabel")]
     pub service: ServiceName,
     /// The team that answers for the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
     /// Services that must be there first when a whole application is deployed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "units::OneOrMany")]
+    #[schemars(with = "schema::OneOrMany")]
     pub needs: Vec<ServiceName>,
     /// The team's build, in a container. Absent: the Dockerfile of `image` does it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,11 +90,11 @@ impl ServiceSpec {
 pub struct Contracts {
     /// Files that describe what this service offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "units::OneOrMany")]
+    #[schemars(with = "schema::OneOrMany")]
     pub provides: Vec<String>,
     /// By the name of another service: the file that says what this service uses of it.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    #[schemars(with = "IndexMap<units::DnsLabel, String>")]
+    #[schemars(with = "IndexMap<schema::DnsLabel, String>")]
     pub consumes: IndexMap<ServiceName, String>,
 }
 

@@ -4,8 +4,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{OneOrMany, Variable};
 use super::secret::SecretReference;
-use super::units::{Cpus, Memory, OneOrMany, TimeSpan, Variable};
+use super::units::{Cpus, Memory, TimeSpan};
 
 /// The team's build: commands in a container; the result is the workspace image, in which the unit tests run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

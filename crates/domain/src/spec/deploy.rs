@@ -5,10 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::Resources;
+use super::schema::{DnsLabel, Port};
 use super::secret::EnvValue;
 use super::strategy::Strategy;
 use super::test::Readiness;
-use super::units::{DnsLabel, Port, TimeSpan};
+use super::units::TimeSpan;
 use crate::ids::EnvironmentName;
 
 /// How the service runs in every environment.

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::units::{Variable, text_form};
+use super::schema::Variable;
+use super::units::text_form;
 
 /// Where the value of a secret is found, by whoever needs it, at the time when it is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::Resources;
-use super::units::{DnsLabel, OneOrMany, Percent, Port, TimeSpan, Variable};
+use super::schema::{DnsLabel, OneOrMany, Port, Variable};
+use super::units::{Percent, TimeSpan};
 
 /// The tests of a service, by stage; a stage that is absent is not run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
