@@ -13,6 +13,8 @@ pub mod role {
     pub const REPLICA: &str = "replica";
     /// The proxy in front of a deployed service.
     pub const EDGE: &str = "edge";
+    /// An edge that leads to all services by host name.
+    pub const ENTRY: &str = "entry";
     /// A cache that outlives its stage.
     pub const CACHE: &str = "cache";
 }

@@ -6,6 +6,7 @@
 //! engine's API is needed, wherever the deployer itself runs. Edges and replicas go on without any deployer.
 
 mod edge;
+pub(crate) mod entry;
 mod live;
 mod names;
 mod ports;

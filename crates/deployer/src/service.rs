@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{ActiveRuns, Admit, StageHandler, Work, Worker, new_worker_id};
 
-use crate::docker::Docker;
+use crate::docker::{Docker, entry};
 use crate::grpc::Questions;
 use crate::{Config, Error, on_deploy};
 
@@ -72,7 +72,8 @@ impl Service {
         tracing::info!(worker.id = %id, "deployer listens on {}", listener.local_addr()?);
         tokio::select! {
             ended = worker.run(stop.clone()) => Ok(ended.map_err(Error::from)?),
-            ended = Questions::new(docker).serve(listener, tokens, stop) => ended,
+            ended = Questions::new(docker.clone()).serve(listener, tokens, stop) => ended,
+            () = entry::keep(&docker.engine) => Ok(()),
         }
     }
 }
