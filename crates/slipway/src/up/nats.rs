@@ -30,8 +30,16 @@ impl Nats {
             return Ok(Self { url: url.to_owned(), monitoring_url: None, own: None });
         }
         let mut config = NatsServerConfig::new(data.nats());
-        config.port = wanted_port(port).await;
-        let server = NatsServer::start(config.clone()).await?;
+        config.port = (port != 0).then_some(port);
+        let server = match NatsServer::start(config.clone()).await {
+            // Only now is it known that the port belongs to somebody else, and not to a server that we left behind.
+            Err(error) if port != 0 && is_taken(port).await => {
+                tracing::warn!("port {port} can't be used for NATS, a free one is: {error}");
+                config.port = None;
+                NatsServer::start(config.clone()).await?
+            }
+            started => started?,
+        };
         let (url, monitoring_url) = (server.url(), server.monitoring_url());
         config.port = url.rsplit(':').next().and_then(|p| p.parse().ok());
         Ok(Self { url, monitoring_url, own: Some(Own { config, server: Mutex::new(Some(server)) }) })
@@ -70,16 +78,6 @@ impl Nats {
     }
 }
 
-/// The wanted port, or `None` for a free one if somebody has it.
-async fn wanted_port(port: u16) -> Option<u16> {
-    if port == 0 {
-        return None;
-    }
-    match TcpListener::bind(("127.0.0.1", port)).await {
-        Ok(_) => Some(port),
-        Err(error) => {
-            tracing::warn!("port {port} can't be used for NATS ({error}); a free one is");
-            None
-        }
-    }
+async fn is_taken(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).await.is_err()
 }

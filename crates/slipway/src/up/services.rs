@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::UpArgs;
 use super::data::DataDirectory;
 
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// All services, with their listeners open.
 pub(super) struct Parts {
@@ -62,7 +63,14 @@ impl Parts {
             registry_promoter: listen(LOOPBACK).await?,
             deployer: listen(LOOPBACK).await?,
         };
-        Ok(Self { args: args.clone(), common, sources: data.sources(), platform, bus, listeners })
+        Ok(Self {
+            args: args.clone(),
+            common,
+            sources: data.sources(),
+            platform,
+            bus,
+            listeners,
+        })
     }
 
     pub(super) fn gateway_url(&self) -> String {
@@ -71,7 +79,14 @@ impl Parts {
 
     /// Runs all services until `stop` is cancelled. When one ends, all do.
     pub(super) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { args, common, sources, platform, bus, listeners } = self;
+        let Self {
+            args,
+            common,
+            sources,
+            platform,
+            bus,
+            listeners,
+        } = self;
         let own = Listen { listen: LOOPBACK };
         let parts = gateway::PartUrls {
             builder_url: Some(url(&listeners.builder)),
@@ -99,7 +114,11 @@ impl Parts {
             source_cache: sources,
             edge: args.edge.clone(),
         };
-        let promoter = registry_promoter::Config { common: common.clone(), listen: own.clone(), slots: 4 };
+        let promoter = registry_promoter::Config {
+            common: common.clone(),
+            listen: own.clone(),
+            slots: 4,
+        };
         let deployer = deployer::Config {
             common,
             listen: own,
@@ -109,13 +128,29 @@ impl Parts {
         };
         let mut services = JoinSet::new();
         let (p, b, s) = (platform, bus, stop.clone());
-        services.spawn(gateway::Service::new(gateway, p.clone(), b.clone()).with_listener(listeners.gateway).run(s.clone()));
-        services.spawn(builder::Service::new(builder, p.clone(), b.clone()).with_listener(listeners.builder).run(s.clone()));
+        services.spawn(
+            gateway::Service::new(gateway, p.clone(), b.clone())
+                .with_listener(listeners.gateway)
+                .run(s.clone()),
+        );
+        services.spawn(
+            builder::Service::new(builder, p.clone(), b.clone())
+                .with_listener(listeners.builder)
+                .run(s.clone()),
+        );
         let tests = test_runner::Service::new(test_runner, p.clone(), b.clone());
         services.spawn(tests.with_listener(listeners.test_runner).run(s.clone()));
         let promotions = registry_promoter::Service::new(promoter, p.clone(), b.clone());
-        services.spawn(promotions.with_listener(listeners.registry_promoter).run(s.clone()));
-        services.spawn(deployer::Service::new(deployer, p, b).with_listener(listeners.deployer).run(s));
+        services.spawn(
+            promotions
+                .with_listener(listeners.registry_promoter)
+                .run(s.clone()),
+        );
+        services.spawn(
+            deployer::Service::new(deployer, p, b)
+                .with_listener(listeners.deployer)
+                .run(s),
+        );
         let mut ended = Ok(());
         while let Some(service) = services.join_next().await {
             let service = service?;
@@ -129,5 +164,8 @@ impl Parts {
 }
 
 fn url(listener: &TcpListener) -> String {
-    listener.local_addr().map(|address| format!("http://{address}")).unwrap_or_default()
+    listener
+        .local_addr()
+        .map(|address| format!("http://{address}"))
+        .unwrap_or_default()
 }
