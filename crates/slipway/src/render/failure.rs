@@ -32,6 +32,10 @@ pub fn screen(run: &Run, page: &Page) -> Vec<String> {
     lines.extend(origin(run, page));
     lines.extend(stages(run, limit, page));
     let stage = culprit(run);
+    if run.stages.is_empty() {
+        lines.extend(refusal(run, limit, page));
+        return lines;
+    }
     lines.extend(reason(run, stage, page));
     let after = commands(run, stage);
     if let Some(stage) = stage {
@@ -47,6 +51,25 @@ pub fn screen(run: &Run, page: &Page) -> Vec<String> {
         ));
     }
     lines.extend(after);
+    lines
+}
+
+/// Why the commit did not become a planned run. The text has its own layout, with underlined places, and is left as it
+/// is.
+fn refusal(run: &Run, limit: usize, page: &Page) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let text = clean::lines(&run.reason).map(|line| page.fit(&line));
+    lines.extend(text.take(limit.saturating_sub(6)));
+    lines.push(String::new());
+    let reference = if run.reference.is_empty() {
+        String::new()
+    } else {
+        format!(" --ref {}", run.reference)
+    };
+    lines.push(format!(
+        "when it is mended:  slipway run start --repository {}{reference}",
+        run.repository
+    ));
     lines
 }
 
