@@ -10,6 +10,7 @@ use domain::release::Releases;
 use domain::rollout::Rollouts;
 use domain::run::{Event, Refusal, Run};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::Error;
 use crate::error::not_updated;
@@ -28,6 +29,8 @@ pub(crate) struct Gateway {
     pub(crate) rollouts: Log<Rollouts>,
     pub(crate) parts: Parts,
     pub(crate) stop: CancellationToken,
+    /// What goes on when its caller has gone.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Gateway {

@@ -1,19 +1,22 @@
 //! The gateway's plain HTTP: webhooks and a sign of life. Webhooks need a signature instead of a token.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use bus::Bus;
 use domain::platform::Webhooks;
 use domain::spec::SecretReference;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
+use tower::{Service, ServiceExt as _};
 
 use crate::Error;
 use crate::commit_event::CommitEvent;
@@ -45,13 +48,40 @@ pub(crate) fn routes(doors: Doors) -> axum::Router {
         .with_state(Arc::new(doors))
 }
 
-/// The secrets of webhooks, read from where the platform file says that they are.
+/// Gives calls to gRPC and says to everybody else what there is.
+pub(crate) async fn elsewhere<S>(grpc: S, request: Request) -> Response
+where
+    S: Service<Request, Response = http::Response<tonic::body::Body>, Error = Infallible>,
+{
+    let content = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if !content.is_some_and(|content| content.starts_with("application/grpc")) {
+        let text = "this is Slipway's gateway: it answers gRPC and gRPC-Web, POST /webhooks and GET /healthz";
+        return says(StatusCode::NOT_FOUND, text);
+    }
+    match grpc.oneshot(request).await {
+        Ok(answer) => answer.into_response(),
+        Err(never) => match never {},
+    }
+}
+
+/// The secrets of webhooks, read from where the platform file says that they are; a forge that it does not name may
+/// have one in the environment.
 ///
 /// # Errors
 /// When one can't be read or is empty.
 pub(crate) fn secrets(webhooks: &Webhooks) -> Result<WebhookSecrets, Error> {
     let read = |forge: &str, webhook: &Option<domain::platform::Webhook>| match webhook {
-        None => Ok(Vec::new()),
+        None => {
+            let variable = format!("SLIPWAY_{}_WEBHOOK_SECRET", forge.to_uppercase());
+            let secret = std::env::var(variable).ok();
+            Ok(secret
+                .and_then(|secret| WebhookSecret::new(&secret))
+                .into_iter()
+                .collect())
+        }
         Some(webhook) => secret(&webhook.secret)
             .map(|secret| vec![secret])
             .map_err(|why| {

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::Error;
 use crate::commit_event::{CommitEvent, CommitEventError, CommitKind};
+use crate::error::chain;
 use crate::intake::{CommitRequest, DefaultBranch, Intake, Unreachable};
 
 /// Commits handled at a time.
@@ -20,7 +21,7 @@ const AT_A_TIME: usize = 8;
 /// How long a commit may be without a sign of life before another gateway gets it.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Deliveries after which a repository that can't be reached is given up: the run is then refused.
-const PATIENCE: u64 = 6;
+const PATIENCE: u64 = 10;
 /// Deliveries after which the server stops by itself: more, since the bus may be what fails.
 const MAX_DELIVER: u32 = 1_000;
 
@@ -89,6 +90,7 @@ async fn handle(intake: &Intake, delivery: &Delivery) -> Verdict {
     };
     match intake.accept(&request).await {
         Ok(_) => Verdict::Done,
+        Err(error) if !error.is_retryable() => Verdict::Unreadable(chain(&error)),
         Err(error) => {
             let wait = pause(delivery.delivered());
             let cause = &error as &dyn std::error::Error;

@@ -36,6 +36,9 @@ use crate::projection::Projection;
 use tree::Found;
 use versioning::{Reserved, Wish};
 
+/// What is kept of the reason of a refusal.
+const LONGEST_REASON_BYTES: usize = 20_000;
+
 /// Makes runs of commits. Cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
@@ -208,15 +211,19 @@ impl Intake {
         let plan = plan(&spec, &self.platform, &change.kind);
         let created = Created {
             run: id.clone(),
-            change,
+            change: change.clone(),
             version,
             spec,
             plan,
             at: Timestamp::now(),
         };
-        self.create(&id, Event::Created(Box::new(created)))
-            .await
-            .map(Some)
+        match self.create(&id, Event::Created(Box::new(created))).await {
+            Err(Error::Bus(error @ bus::Error::TooLarge { .. })) => {
+                let reason = format!("{error}; make the service file smaller");
+                self.refuse(&id, change, reason).await.map(Some)
+            }
+            created => created.map(Some),
+        }
     }
 
     /// Appends a run's first event and enqueues its first stages; a run that exists already is returned as it is.
@@ -236,6 +243,7 @@ impl Intake {
     }
 
     async fn refuse(&self, id: &RunId, change: Change, reason: String) -> Result<Run, Error> {
+        let reason = shortened(reason);
         self.create(
             id,
             Event::Refused {
@@ -263,6 +271,15 @@ impl Intake {
         self.projection.reaches(run.last_sequence).await;
         Ok(vec![run])
     }
+}
+
+/// The reason, or the beginning of one that is longer than anybody reads.
+fn shortened(mut reason: String) -> String {
+    if reason.len() > LONGEST_REASON_BYTES {
+        reason.truncate(reason.floor_char_boundary(LONGEST_REASON_BYTES));
+        reason.push_str("\n… and more: mend this first");
+    }
+    reason
 }
 
 fn change_of(request: &CommitRequest, commit: &Commit, service: ServiceName) -> Change {

@@ -9,8 +9,9 @@ use semver::Version;
 
 use crate::Error;
 
-/// The version that a text names, and the number of its candidate where it names one: `1.4.0`, `v1.4.0`, `1.4.0-rc.2`.
-pub(crate) fn version_of(text: &str) -> Result<(Version, Option<u32>), Error> {
+/// The version that a text names, and the number of its candidate where it names one: `1.4.0`, `v1.4.0`,
+/// `1.4.0-rc.2`. A version of that very name comes before a candidate.
+pub(crate) fn version_of(text: &str, releases: &Releases) -> Result<(Version, Option<u32>), Error> {
     let plain = text.strip_prefix('v').unwrap_or(text);
     let bad = || {
         Error::field(
@@ -19,14 +20,14 @@ pub(crate) fn version_of(text: &str) -> Result<(Version, Option<u32>), Error> {
         )
     };
     let version = Version::parse(plain).map_err(|_| bad())?;
-    let number = version.pre.strip_prefix("rc.").and_then(|n| n.parse().ok());
-    match number {
-        Some(number) => Ok((
-            Version::new(version.major, version.minor, version.patch),
-            Some(number),
-        )),
-        None => Ok((version, None)),
+    if releases.versions.contains_key(&version) {
+        return Ok((version, None));
     }
+    let candidate = plain.rsplit_once("rc.").and_then(|(base, number)| {
+        let base = Version::parse(base.strip_suffix(['-', '.'])?).ok()?;
+        Some((base, number.parse().ok()?))
+    });
+    Ok(candidate.map_or((version, None), |(base, number)| (base, Some(number))))
 }
 
 /// There is no such version; there are others.
@@ -62,7 +63,7 @@ pub(crate) fn deployment(
     let (_, there) = platform
         .environment(environment.as_str())
         .map_err(|error| Error::not_found(error.to_string()))?;
-    let (version, number) = version_of(asked)?;
+    let (version, number) = version_of(asked, releases)?;
     let record = releases
         .versions
         .get(&version)
@@ -181,4 +182,40 @@ pub(crate) fn rollback<'a>(
             "{plain} of `{service}` has never run in {environment}; {before}. To bring it there for the first time, deploy it"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::release::Event;
+    use domain::version::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_text_names_a_version_or_one_of_its_candidates() {
+        let v = |text: &str| text.parse::<Version>().unwrap();
+        let reserved = Event::Reserved {
+            run: "r".parse().unwrap(),
+            version: v("2.0.0-rc.1"),
+            level: Level::Major,
+            commit: String::new(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let releases = Releases::fold([(1, reserved)]);
+        for (text, version, number) in [
+            ("1.4.0", "1.4.0", None),
+            ("v1.4.0", "1.4.0", None),
+            ("1.4.0-rc.2", "1.4.0", Some(2)),
+            ("2.0.0-rc.1", "2.0.0-rc.1", None),
+            ("2.0.0-rc.1.rc.3", "2.0.0-rc.1", Some(3)),
+            ("1.4.0-beta.1", "1.4.0-beta.1", None),
+        ] {
+            assert_eq!(
+                version_of(text, &releases).unwrap(),
+                (v(version), number),
+                "{text}"
+            );
+        }
+        assert!(version_of("latest", &releases).is_err());
+    }
 }

@@ -14,6 +14,8 @@ use domain::ids::{EnvironmentName, RunId, ServiceName};
 use domain::release::Releases;
 use domain::rollout::Rollouts;
 use domain::run::Run;
+use jiff::Timestamp;
+use proto::event::WireEvent as _;
 use tokio::sync::watch;
 
 use crate::Error;
@@ -83,6 +85,9 @@ impl Projection {
                 }
             }),
             EventSubject::Release(service) => service.parse().map(|service| {
+                if let Ok(event) = domain::release::Event::decode(&event.payload) {
+                    index.expect_run(&event);
+                }
                 if let Some(releases) = fold(&service, index.releases.remove(&service), event) {
                     index.releases.insert(service, releases);
                 }
@@ -158,6 +163,12 @@ impl Projection {
     #[must_use]
     pub fn run(&self, id: &RunId) -> Option<Arc<Run>> {
         self.read(|index| index.run(id))
+    }
+
+    /// When a run that has not appeared yet reserved its version.
+    #[must_use]
+    pub fn expected_since(&self, id: &RunId) -> Option<Timestamp> {
+        self.read(|index| index.expected_since(id))
     }
 
     /// The runs that have not ended, in no order.

@@ -12,6 +12,7 @@ use source::{Source, SourceConfig};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic_health::ServingStatus;
 use tonic_web::GrpcWebLayer;
 use tower::Layer as _;
@@ -67,7 +68,7 @@ impl Service {
         let parts = Parts::new(&self.config.parts, token)?;
         let secrets = http::secrets(&self.platform.webhooks)?;
         let platform = Arc::new(self.platform);
-        let projection = Projection::default();
+        let (projection, tasks) = (Projection::default(), TaskTracker::new());
         let (runs, releases) = (Log::new(self.bus.events()), Log::new(self.bus.events()));
         let intake = Intake::new(
             self.bus.clone(),
@@ -93,6 +94,7 @@ impl Service {
             rollouts: Log::new(self.bus.events()),
             parts,
             stop: stop.clone(),
+            tasks: tasks.clone(),
         };
         let listener = match self.listener {
             Some(listener) => listener,
@@ -108,7 +110,11 @@ impl Service {
         let serving = serve(Arc::new(gateway), doors, tokens, listener, stop.clone());
         tokio::select! {
             ended = projection.follow(&self.bus) => Ok(ended?),
-            ended = async { tokio::try_join!(taking_commits, serving) } => ended.map(drop),
+            ended = async { tokio::try_join!(taking_commits, serving) } => {
+                tasks.close();
+                tasks.wait().await;
+                ended.map(drop)
+            }
         }
     }
 }
@@ -135,7 +141,8 @@ async fn serve(
         .add_service(reflection)
         .prepare();
     let grpc = AuthLayer::new(tokens).layer(GrpcWebLayer::new().layer(grpc));
-    let routes = http::routes(doors).fallback_service(grpc);
+    let routes =
+        http::routes(doors).fallback(move |request| http::elsewhere(grpc.clone(), request));
     let stopped = async {
         tokio::select! {
             () = stop.cancelled() => {}

@@ -1,6 +1,6 @@
 //! The output of stages, stored and as it comes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bus::{LogItem, LogReader, LogStream};
@@ -51,7 +51,7 @@ pub(super) async fn read(
         follow,
         id: run.id,
         stage,
-        ended: HashSet::new(),
+        ends: HashMap::new(),
         projection: gateway.projection.clone(),
         changes: gateway.projection.changes(),
         stop: gateway.stop.clone(),
@@ -102,8 +102,8 @@ struct Lines {
     follow: bool,
     id: RunId,
     stage: Option<StageName>,
-    /// Stages whose last item so far was their end.
-    ended: HashSet<String>,
+    /// How often each stage has said that it has finished: once in each attempt.
+    ends: HashMap<String, usize>,
     projection: Projection,
     changes: Changes,
     stop: CancellationToken,
@@ -190,14 +190,13 @@ impl Lines {
             LogItem::Truncated { stage } | LogItem::End { stage } => stage.clone(),
         };
         self.settled_since = self.settled_since.map(|_| Instant::now());
-        self.ended.remove(&stage);
         let wanted = self
             .stage
             .as_ref()
             .is_none_or(|only| only.to_string() == stage);
         let line = match item {
             LogItem::End { .. } => {
-                self.ended.insert(stage);
+                *self.ends.entry(stage).or_default() += 1;
                 return None;
             }
             LogItem::Truncated { .. } => LogLine {
@@ -218,8 +217,8 @@ impl Lines {
         wanted.then_some(line)
     }
 
-    /// Whether everything has been said: nothing more comes, and each stage that began has said that it has finished,
-    /// or has been silent for a while.
+    /// Whether everything has been said: nothing more comes, and each attempt that began has said that it has
+    /// finished, or there was silence for a while.
     fn is_complete(&mut self) -> bool {
         let Some(run) = self.projection.run(&self.id) else {
             return false;
@@ -234,6 +233,7 @@ impl Lines {
             .stages
             .iter()
             .filter(|stage| wanted(&stage.name) && !stage.attempts.is_empty());
-        begun.all(|stage| self.ended.contains(&stage.name.to_string())) || since.elapsed() >= GRACE
+        let ends = |name: &StageName| self.ends.get(&name.to_string()).copied().unwrap_or(0);
+        begun.all(|stage| ends(&stage.name) >= stage.attempts.len()) || since.elapsed() >= GRACE
     }
 }

@@ -71,7 +71,6 @@ impl ReleaseService for Questions {
     ) -> Result<Response<Release>, Status> {
         let request = request.into_inner();
         let service: ServiceName = request.service.parse().map_err(Error::from)?;
-        let (version, _) = version_of(&request.version)?;
         self.projection.caught_up().await?;
         let releases = self
             .releases
@@ -79,6 +78,7 @@ impl ReleaseService for Questions {
             .await
             .map_err(Error::from)?
             .unwrap_or_default();
+        let (version, _) = version_of(&request.version, &releases)?;
         let record = releases
             .versions
             .get(&version)
@@ -140,24 +140,44 @@ fn view(
             .unwrap_or_default(),
         released_at: release.map(|r| to_wire(r.at)),
         candidates: candidates.collect(),
-        environments: places(service, record, rollouts),
+        environments: places(service, version, record, rollouts),
     }
 }
 
-/// The environments in which an image of the version runs now.
-fn places(service: &ServiceName, record: &Record, rollouts: &AllRollouts) -> Vec<String> {
-    let digests: Vec<&Digest> = record
-        .release
-        .iter()
-        .map(|r| &r.digest)
-        .chain(record.candidates.iter().map(|c| &c.digest))
+/// The environments in which the version runs now.
+fn places(
+    service: &ServiceName,
+    version: &Version,
+    record: &Record,
+    rollouts: &AllRollouts,
+) -> Vec<String> {
+    let candidates = record.candidates.iter();
+    let mut images: Vec<(String, &Digest)> = candidates
+        .map(|c| (candidate_tag(version, c.number), &c.digest))
         .collect();
-    let here = rollouts.iter().filter(|((_, of), _)| of == service);
-    here.filter(|(_, rollouts)| {
-        rollouts
-            .current()
-            .is_some_and(|placed| digests.contains(&&placed.placement.digest))
-    })
-    .map(|((environment, _), _)| environment.to_string())
-    .collect()
+    images.extend(
+        record
+            .candidates
+            .iter()
+            .map(|c| (version.to_string(), &c.digest)),
+    );
+    images.extend(
+        record
+            .release
+            .iter()
+            .map(|r| (version.to_string(), &r.digest)),
+    );
+    let runs_it = |rollouts: &Rollouts| {
+        let current = rollouts.current().map(|placed| &placed.placement);
+        current.is_some_and(|p| {
+            images
+                .iter()
+                .any(|(name, digest)| *name == p.version && **digest == p.digest)
+        })
+    };
+    let here = rollouts
+        .iter()
+        .filter(|((_, of), rollouts)| of == service && runs_it(rollouts));
+    here.map(|((environment, _), _)| environment.to_string())
+        .collect()
 }

@@ -31,7 +31,15 @@ impl RunService for Questions {
     ) -> Result<Response<StartRunResponse>, Status> {
         let actor = Actor(caller(&request)?.0);
         let request = commit_request(request.into_inner(), actor)?;
-        let runs = self.intake.accept(&request).await?;
+        // In a task of its own: a caller that goes away must not leave half of it.
+        let intake = self.intake.clone();
+        let accepting = self
+            .tasks
+            .spawn(async move { intake.accept(&request).await });
+        let accepted = accepting
+            .await
+            .map_err(|error| Status::internal(format!("the commit was not taken in: {error}")))?;
+        let runs = accepted?;
         Ok(Response::new(StartRunResponse {
             runs: runs.iter().map(proto::view::run).collect(),
         }))

@@ -6,7 +6,7 @@ use domain::release::{Base, Event, Releases};
 use domain::run::{Kind, Run, RunState};
 use domain::stage::StageName;
 use domain::version::{self, Level, PlannedVersion};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use source::{Commit, LogQuery, RefName};
 
@@ -15,6 +15,9 @@ use crate::Error;
 
 /// Turns in which another run was always faster, after which we give up.
 const RACES: usize = 50;
+
+/// How long after the reservation of its version a run appears at the latest, or never.
+const APPEARS_WITHIN: SignedDuration = SignedDuration::from_secs(120);
 
 /// What the version of a run depends on.
 pub(super) struct Wish<'a> {
@@ -173,9 +176,15 @@ impl Intake {
     }
 
     /// Whether a run comes to production without anybody having to act. One that is not known yet has just reserved
-    /// its version, and is about to appear.
+    /// its version and is about to appear, unless its gateway crashed in between.
     fn is_on_its_way(&self, run: &RunId) -> bool {
-        self.projection.run(run).is_none_or(|run| is_moving(&run))
+        match self.projection.run(run) {
+            Some(run) => is_moving(&run),
+            None => self
+                .projection
+                .expected_since(run)
+                .is_none_or(|since| Timestamp::now().duration_since(since) < APPEARS_WITHIN),
+        }
     }
 }
 

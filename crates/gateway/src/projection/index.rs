@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::ids::{EnvironmentName, RunId, ServiceName};
-use domain::release::Releases;
+use domain::release::{Event, Releases};
 use domain::rollout::Rollouts;
 use domain::run::{Run, RunState};
+use jiff::Timestamp;
 
 use crate::Error;
 
@@ -33,6 +34,8 @@ pub(super) struct Index {
     runs: HashMap<RunId, Arc<Run>>,
     by_order: BTreeMap<u64, RunId>,
     active: HashSet<RunId>,
+    /// When runs that have not appeared yet reserved their version.
+    expected: HashMap<RunId, Timestamp>,
     pub(super) releases: BTreeMap<ServiceName, Arc<Releases>>,
     pub(super) rollouts: BTreeMap<(EnvironmentName, ServiceName), Arc<Rollouts>>,
 }
@@ -52,8 +55,21 @@ impl Index {
         } else {
             self.active.insert(run.id.clone());
         }
+        self.expected.remove(&run.id);
         self.by_order.insert(run.order, run.id.clone());
         self.runs.insert(run.id.clone(), run);
+    }
+
+    pub(super) fn expect_run(&mut self, event: &Event) {
+        if let Event::Reserved { run, at, .. } = event
+            && !self.runs.contains_key(run)
+        {
+            self.expected.insert(run.clone(), *at);
+        }
+    }
+
+    pub(super) fn expected_since(&self, run: &RunId) -> Option<Timestamp> {
+        self.expected.get(run).copied()
     }
 
     pub(super) fn active_runs(&self) -> Vec<Arc<Run>> {

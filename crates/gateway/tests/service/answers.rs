@@ -176,6 +176,17 @@ async fn browsers_speak_grpc_web_on_the_same_port() {
 }
 
 #[tokio::test]
+async fn who_comes_with_a_browser_learns_what_there_is() {
+    let gateway = TestGateway::start().await;
+    let (status, body) = gateway.http("GET", "/", &[], b"").await;
+    let text = String::from_utf8_lossy(&body).into_owned();
+    assert!(
+        status == 404 && text.contains("POST /webhooks"),
+        "{status} {text}"
+    );
+}
+
+#[tokio::test]
 async fn the_status_names_the_caller_and_what_is_wrong() {
     let mut gateway = TestGateway::start().await;
     let status = gateway

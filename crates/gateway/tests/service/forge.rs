@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -13,9 +15,16 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
+struct Repository {
+    folder: PathBuf,
+    is_down: AtomicBool,
+    refused: AtomicU32,
+}
+
 /// Serves one repository; dropping it ends the server.
 pub(crate) struct Forge {
     address: SocketAddr,
+    state: Arc<Repository>,
     _serving: JoinSet<()>,
 }
 
@@ -23,15 +32,32 @@ impl Forge {
     pub(crate) async fn of(repository: &Path) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let folder = repository.join(".git");
+        let state = Arc::new(Repository {
+            folder,
+            is_down: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
+        });
         let router = axum::Router::new()
             .fallback(answer)
-            .with_state(repository.join(".git"));
+            .with_state(Arc::clone(&state));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             address,
+            state,
             _serving: serving,
         }
+    }
+
+    /// Answers with 503 from now on, or no more.
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.state.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// How many requests were answered with 503.
+    pub(crate) fn refused(&self) -> u32 {
+        self.state.refused.load(Ordering::SeqCst)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -40,7 +66,7 @@ impl Forge {
 }
 
 async fn answer(
-    State(root): State<PathBuf>,
+    State(state): State<Arc<Repository>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -49,6 +75,10 @@ async fn answer(
     let Some(path) = uri.path().strip_prefix("/shop/orders.git") else {
         return StatusCode::NOT_FOUND.into_response();
     };
+    if state.is_down.load(Ordering::SeqCst) {
+        state.refused.fetch_add(1, Ordering::SeqCst);
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let header = |name: &str| {
         headers
             .get(name)
@@ -58,7 +88,7 @@ async fn answer(
     };
     let mut git = Command::new("git")
         .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", &root)
+        .env("GIT_PROJECT_ROOT", &state.folder)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("PATH_INFO", path)
         .env("QUERY_STRING", uri.query().unwrap_or_default())

@@ -6,6 +6,7 @@ use bus::{Bus, BusConfig};
 use serde_json::json;
 use testkit::git::GitRepository;
 
+use crate::forge::Forge;
 use crate::harness::{TestGateway, eventually, path, small_service};
 
 async fn publish(gateway: &TestGateway, id: &str, event: serde_json::Value) {
@@ -142,6 +143,28 @@ async fn a_commit_that_came_while_no_gateway_ran_is_handled_by_the_next() {
     publish(&gateway, "while away", event).await;
     gateway.begin().await;
     eventually("the commit has a run", || async {
+        (services(&gateway).await == ["orders"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_commit_waits_while_its_forge_is_down() {
+    let gateway = TestGateway::start().await;
+    let repository = small_service("orders");
+    let forge = Forge::of(repository.path()).await;
+    forge.set_down(true);
+    let event =
+        json!({ "repository": forge.url(), "ref": "refs/heads/main", "default_branch": "main" });
+    publish(&gateway, "push", event).await;
+    eventually("it was tried", || async {
+        (forge.refused() > 0).then_some(())
+    })
+    .await;
+    handled(&gateway).await;
+    assert_eq!(services(&gateway).await, Vec::<String>::new());
+    forge.set_down(false);
+    eventually("it was tried again", || async {
         (services(&gateway).await == ["orders"]).then_some(())
     })
     .await;

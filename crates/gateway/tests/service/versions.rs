@@ -137,6 +137,14 @@ async fn a_version_reserved_before_a_crash_is_still_the_run_s() {
         at: Timestamp::now(),
     };
     append(&gateway, "orders", reserved).await;
+    let orphan = Event::Reserved {
+        run: "of-a-run-that-never-came".parse().unwrap(),
+        version: Version::new(0, 9, 0),
+        level: Level::Minor,
+        commit: repository.head().unwrap(),
+        at: Timestamp::now() - jiff::SignedDuration::from_mins(5),
+    };
+    append(&gateway, "orders", orphan).await;
     assert_eq!(gateway.start_run(&repository).await.version, "0.7.1");
     let run = gateway.start_runs(request).await.remove(0);
     assert_eq!(
