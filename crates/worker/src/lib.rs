@@ -7,19 +7,22 @@
 //! sweep.
 
 mod active;
+mod attempt;
 mod dead_letters;
+mod end;
 mod error;
 mod held;
 mod job;
 mod on_job;
 mod sweep;
+mod waiting;
 mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Bus, DeliveryOptions};
 use bus::aggregates::Log;
+use bus::{Bus, DeliveryOptions};
 use domain::ids::WorkerId;
 use domain::run::Run;
 use domain::stage::{JobKind, Outcome, StageName};
@@ -32,6 +35,7 @@ pub use job::{enqueue, enqueue_ready};
 pub use work::{StageLog, Stop, Work};
 
 use held::Held;
+use waiting::Waiting;
 
 /// How long a job may be without a sign of life before it is delivered to another worker.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -75,6 +79,7 @@ pub struct Worker<H> {
     pub(crate) runs: Log<Run>,
     pub(crate) active: ActiveRuns,
     pub(crate) held: Held,
+    pub(crate) waiting: Waiting,
     pub(crate) handler: H,
     pub(crate) slots: usize,
     pub(crate) tasks: TaskTracker,
@@ -90,6 +95,7 @@ impl<H: StageHandler> Worker<H> {
             runs,
             active: ActiveRuns::default(),
             held: Held::default(),
+            waiting: Waiting::default(),
             bus,
             handler,
             slots: slots.max(1),
@@ -107,7 +113,10 @@ impl<H: StageHandler> Worker<H> {
     /// How busy it is, for whoever asks.
     #[must_use]
     pub fn load(&self) -> Load {
-        Load { id: self.id.clone(), held: self.held.clone() }
+        Load {
+            id: self.id.clone(),
+            held: self.held.clone(),
+        }
     }
 
     /// Takes jobs until `stop` is cancelled; then gives back what it is doing and ends.
@@ -117,14 +126,19 @@ impl<H: StageHandler> Worker<H> {
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let worker = Arc::new(self);
         let held = worker.held.clone();
-        let _presence = worker.bus.presence().announce(worker.id.as_str(), move |question| held.answers(question)).await?;
+        let _presence = worker
+            .bus
+            .presence()
+            .announce(worker.id.as_str(), move |question| held.answers(question))
+            .await?;
+        let closing = Closing(worker.held.clone());
         let ended = tokio::select! {
             ended = worker.take_jobs(&stop) => ended,
             ended = active::follow(&worker.bus, &worker.runs, &worker.active, &worker.held) => ended,
             ended = sweep::sweep(&worker) => ended,
             ended = dead_letters::consume(&worker) => ended,
         };
-        worker.held.stop_all("the worker is shutting down; the stage begins anew elsewhere");
+        drop(closing);
         worker.tasks.close();
         worker.tasks.wait().await;
         ended
@@ -133,20 +147,45 @@ impl<H: StageHandler> Worker<H> {
     /// Whether another worker is doing what `question` names. One whose id can't be asked for is gone.
     pub(crate) async fn ask(&self, worker: &WorkerId, question: &str) -> bus::WorkerState {
         let question = bytes::Bytes::copy_from_slice(question.as_bytes());
-        self.bus.presence().ask(worker.as_str(), question).await.unwrap_or(bus::WorkerState::Gone)
+        self.bus
+            .presence()
+            .ask(worker.as_str(), question)
+            .await
+            .unwrap_or(bus::WorkerState::Gone)
     }
 
     async fn take_jobs(self: &Arc<Self>, stop: &CancellationToken) -> Result<(), Error> {
-        let options = DeliveryOptions { max_deliver: MAX_DELIVER, ..DeliveryOptions::new(self.slots, ACK_WAIT) };
-        let mut deliveries = self.bus.jobs().deliveries(job::queue(H::KIND), None, options).await?;
+        let options = DeliveryOptions {
+            max_deliver: MAX_DELIVER,
+            ..DeliveryOptions::new(self.slots, ACK_WAIT)
+        };
+        let mut deliveries = self
+            .bus
+            .jobs()
+            .deliveries(job::queue(H::KIND), None, options)
+            .await?;
         loop {
             let delivery = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    deliveries.stop();
+                    return Ok(());
+                }
                 delivery = deliveries.next() => delivery,
             };
             let worker = Arc::clone(self);
-            self.tasks.spawn(async move { on_job::on_job(&worker, delivery).await });
+            self.tasks
+                .spawn(async move { on_job::on_job(&worker, delivery).await });
         }
+    }
+}
+
+/// Stops every stage when it is dropped: also when nobody waits for [`Worker::run`] any more.
+struct Closing(Held);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0
+            .close("the worker is shutting down; the stage begins anew elsewhere");
     }
 }
 
@@ -175,5 +214,7 @@ impl Load {
 #[must_use]
 pub fn new_worker_id(kind: &str) -> WorkerId {
     let random = uuid::Uuid::new_v4().simple().to_string();
-    format!("{kind}-{}", &random[..12]).parse().expect("a kind and hexadecimal digits make a token")
+    format!("{kind}-{}", &random[..12])
+        .parse()
+        .expect("a kind and hexadecimal digits make a token")
 }

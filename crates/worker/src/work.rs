@@ -35,13 +35,21 @@ impl Work {
     /// Never: a run without a plan has no stages, so none of them can be claimed.
     #[must_use]
     pub fn created(&self) -> &Created {
-        self.run.created.as_ref().expect("a run with stages was planned")
+        self.run
+            .created
+            .as_ref()
+            .expect("a run with stages was planned")
     }
 
     /// A name for what the attempt starts, unique and fit for containers: `<run>-<stage>-<attempt>`.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}-{}-{}", self.run.id, self.stage.to_string().replace(':', "-"), self.attempt)
+        format!(
+            "{}-{}-{}",
+            self.run.id,
+            self.stage.to_string().replace(':', "-"),
+            self.attempt
+        )
     }
 }
 
@@ -70,14 +78,17 @@ impl Stop {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         Some(match self.why.get()? {
-            Why::Cancelled(reason) => Outcome::Cancelled { reason: reason.clone() },
+            Why::Cancelled(reason) => Outcome::Cancelled {
+                reason: reason.clone(),
+            },
             Why::TimeLimit(limit) => Outcome::Failed(Box::new(Failure::because(format!(
                 "it took longer than its time limit of {} s; raise `timeout` in slipway.yaml if that is too short",
                 limit.as_secs()
             )))),
-            Why::ShutDown(reason) => {
-                Outcome::Errored { failure: Box::new(Failure::because(reason.clone())), retryable: true }
-            }
+            Why::ShutDown(reason) => Outcome::Errored {
+                failure: Box::new(Failure::because(reason.clone())),
+                retryable: true,
+            },
         })
     }
 

@@ -153,11 +153,14 @@ impl Run {
                 if self.state().is_ended() {
                     return Err(illegal("CancelRequested", "the run has ended"));
                 }
+                if self.cancelled.is_some() {
+                    return Err(illegal("CancelRequested", "the run is being cancelled"));
+                }
                 self.cancelled = Some((by, reason));
                 at
             }
             Event::Retried { at, .. } => {
-                self.retry(at)?;
+                self.retry()?;
                 at
             }
         };
@@ -253,7 +256,9 @@ impl Run {
             .map_or(1, |e| usize::try_from(e.approvals).unwrap_or(usize::MAX).max(1))
     }
 
-    fn retry(&mut self, at: Timestamp) -> Result<(), IllegalTransition> {
+    /// Begins every stopped stage anew. An approval that stands is not asked for again; one that was refused, or not
+    /// come to, is.
+    fn retry(&mut self) -> Result<(), IllegalTransition> {
         let stopped = |s: &Stage| s.state.is_stopped();
         if !self.state().is_ended() || !self.stages.iter().any(stopped) {
             return Err(illegal("Retried", "only a failed or cancelled run can be retried"));
@@ -263,13 +268,16 @@ impl Run {
             stage.forgiven = stage.attempts.last().map_or(0, |a| a.number);
             stage.state = StageState::Pending;
         }
-        let again: Vec<_> = self
+        let asked_again: Vec<_> = self
             .stages
             .iter()
             .filter(|s| matches!(s.state, StageState::Pending))
-            .filter_map(|s| s.name.environment().cloned())
+            .filter_map(|s| match &s.name {
+                StageName::Approve(environment) => Some(environment.clone()),
+                _ => None,
+            })
             .collect();
-        self.reviews.retain(|r| !again.contains(&r.environment) || r.at > at);
+        self.reviews.retain(|r| !asked_again.contains(&r.environment));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::apply::back_off;
 use super::event::{Actor, Event};
 use super::state::{Run, RunState, StageState};
 use crate::ids::{EnvironmentName, RunId, WorkerId};
@@ -37,7 +38,7 @@ pub enum Claim {
     Start(Event),
     /// Come back after this long: its back-off is not over.
     NotYet(SignedDuration),
-    /// Another worker has it; if that one is gone, append [`lost`] and go on from there.
+    /// Another worker has it; if that one is gone, append [`Run::lost`] and go on from there.
     Held(WorkerId),
     /// Nothing to do any more.
     Over,
@@ -89,9 +90,11 @@ impl Run {
     /// Whether `worker` may begin an attempt at `stage`.
     #[must_use]
     pub fn claim(&self, stage: &StageName, attempt: u32, worker: &WorkerId, now: Timestamp) -> Claim {
+        let forgiven = self.stage(stage).map_or(0, |s| s.forgiven);
         match self.stage(stage).map(|s| &s.state) {
             Some(StageState::Ready { attempt: ready, not_before }) if *ready == attempt => {
-                let wait = not_before.duration_since(now);
+                // Another machine's clock may be ahead of ours: only a back-off is waited for.
+                let wait = not_before.duration_since(now).min(back_off(attempt - forgiven));
                 if wait > SignedDuration::ZERO {
                     return Claim::NotYet(wait);
                 }
@@ -123,13 +126,12 @@ impl Run {
     /// The event that ends an attempt whose worker is gone.
     #[must_use]
     pub fn lost(&self, stage: &StageName, attempt: u32, worker: &WorkerId, now: Timestamp) -> Option<Event> {
-        let outcome = if let Some((by, reason)) = &self.cancelled {
-            Outcome::Cancelled { reason: format!("cancelled by {}: {reason}", by.0) }
-        } else {
-            Outcome::Errored {
+        let outcome = match self.stop_reason() {
+            Some(reason) => Outcome::Cancelled { reason },
+            None => Outcome::Errored {
                 failure: Box::new(Failure::because(format!("the worker {worker} stopped in the middle of it"))),
                 retryable: true,
-            }
+            },
         };
         self.end(stage, attempt, outcome, now)
     }

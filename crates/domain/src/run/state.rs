@@ -267,6 +267,9 @@ impl Run {
         let active = any(|s| matches!(s, StageState::Ready { .. } | StageState::Running { .. }));
         if self.refused.is_some() {
             RunState::Failed
+        } else if self.stages.iter().all(|s| s.state.is_passed()) {
+            // Also when somebody asked to cancel it, too late.
+            RunState::Succeeded
         } else if self.cancelled.is_some() && !any(|s| matches!(s, StageState::Running { .. })) {
             RunState::Cancelled
         } else if active {
@@ -275,10 +278,8 @@ impl Run {
             RunState::Failed
         } else if any(|s| matches!(s, StageState::WaitingForApproval { .. })) {
             RunState::WaitingForApproval
-        } else if any(StageState::is_stopped) {
-            RunState::Cancelled
         } else {
-            RunState::Succeeded
+            RunState::Cancelled
         }
     }
 
@@ -287,6 +288,9 @@ impl Run {
     pub fn reason(&self) -> String {
         if let Some(reason) = &self.refused {
             return reason.clone();
+        }
+        if self.state() == RunState::Succeeded {
+            return String::new();
         }
         let failed: Vec<String> = self
             .stages
