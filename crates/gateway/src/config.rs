@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use service_kit::Configuration;
 use service_kit::config::Common;
 
-/// Settings of a gateway.
+/// Faces teams: gRPC and webhooks on one port; plans runs and takes approvals.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
     /// Settings of every service.

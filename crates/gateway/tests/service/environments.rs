@@ -40,7 +40,7 @@ async fn released(gateway: &TestGateway, run: &v1::Run, digit: char) {
     append(gateway, "orders", event).await;
 }
 
-async fn placed(gateway: &TestGateway, environment: &str, run: &v1::Run, digit: char) {
+pub(crate) async fn placed(gateway: &TestGateway, environment: &str, run: &v1::Run, digit: char) {
     let key: (EnvironmentName, ServiceName) =
         (environment.parse().unwrap(), "orders".parse().unwrap());
     let id: RunId = run.run_id.parse().unwrap();

@@ -45,6 +45,7 @@ pub(crate) struct TestGateway {
     pub(crate) folder: TempDir,
     pub(crate) runs: Log<Run>,
     platform: PlatformSpec,
+    parts: PartUrls,
     running: Option<(DropGuard, JoinHandle<anyhow::Result<()>>)>,
 }
 
@@ -63,6 +64,10 @@ impl TestGateway {
     }
 
     pub(crate) async fn with_platform(platform: PlatformSpec) -> Self {
+        Self::with_parts(platform, PartUrls::default()).await
+    }
+
+    pub(crate) async fn with_parts(platform: PlatformSpec, parts: PartUrls) -> Self {
         let nats = TestNats::start().await.unwrap();
         let bus = Bus::connect(&BusConfig::new(nats.url(), "gateway-test"))
             .await
@@ -83,6 +88,7 @@ impl TestGateway {
             folder,
             runs,
             platform,
+            parts,
             running: None,
         };
         gateway.begin().await;
@@ -103,7 +109,7 @@ impl TestGateway {
             },
             listen: self.address,
             source_cache: self.folder.path().join("cache"),
-            parts: PartUrls::default(),
+            parts: self.parts.clone(),
         };
         let stop = CancellationToken::new();
         let service =

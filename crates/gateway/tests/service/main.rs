@@ -10,6 +10,7 @@ mod forge;
 mod harness;
 mod inbox;
 mod logs;
+mod parts;
 mod reviews;
 mod versions;
 mod webhooks;
