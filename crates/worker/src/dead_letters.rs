@@ -77,7 +77,7 @@ async fn bury<H: StageHandler>(
                 WorkerState::Holds => return Ok(true),
                 WorkerState::Unknown => return Ok(false),
                 WorkerState::Free | WorkerState::Gone => {
-                    fail(worker, &id, &stage, attempt, &letter.reason).await?
+                    fail(worker, &id, &stage, attempt, &letter.reason).await?;
                 }
             },
             Claim::Held(_) => fail(worker, &id, &stage, attempt, &letter.reason).await?,

@@ -105,7 +105,7 @@ async fn on_stage<H: StageHandler>(
                 WorkerState::Holds => return Ok(Verdict::Done),
                 WorkerState::Unknown => return Ok(Verdict::Later(UNKNOWN)),
                 WorkerState::Free | WorkerState::Gone => {
-                    lose(worker, id, stage, number, &holder).await?
+                    lose(worker, id, stage, number, &holder).await?;
                 }
             },
             Claim::Start(started) => {

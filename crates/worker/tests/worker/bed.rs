@@ -54,7 +54,7 @@ impl Bed {
 
     /// A planned run, not yet enqueued.
     pub(crate) async fn plan(&self, spec: &str) -> Run {
-        let id: RunId = uuid::Uuid::now_v7().to_string().parse().unwrap();
+        let id: RunId = uuid::Uuid::now_v7().to_string().parse().expect("a token");
         let created = created(&id, spec);
         let append = self.runs.update(&id, |_| {
             Ok::<_, std::convert::Infallible>(Some(created.clone()))
@@ -90,7 +90,7 @@ impl Bed {
     pub(crate) async fn cancel(&self, id: &RunId) {
         self.append(id, |run| {
             run.cancel(&person(), "not needed", Timestamp::now())
-                .unwrap()
+                .expect("it has not ended")
         })
         .await;
     }
@@ -154,8 +154,8 @@ async fn connect(url: &str) -> Bus {
 }
 
 fn created(id: &RunId, spec: &str) -> Event {
-    let spec = domain::spec::parse("slipway.yaml", spec).unwrap();
-    let platform = domain::platform::parse("platform.yaml", PLATFORM).unwrap();
+    let spec = domain::spec::parse("slipway.yaml", spec).expect("it is valid");
+    let platform = domain::platform::parse("platform.yaml", PLATFORM).expect("it is valid");
     let kind = Kind::Proposal {
         number: "1".to_owned(),
     };
@@ -205,7 +205,7 @@ impl Process {
             .worker_threads(1)
             .enable_all()
             .build()
-            .unwrap();
+            .expect("a runtime");
         let (stop, url) = (CancellationToken::new(), bed.server.url());
         let (stopped, (ends, ended)) = (stop.clone(), oneshot::channel());
         runtime.spawn(async move {

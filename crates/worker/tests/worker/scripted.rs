@@ -73,16 +73,16 @@ impl Script {
 
     /// `<run>/<stage>/<attempt>` of every attempt that was begun.
     pub(crate) fn begun(&self) -> Vec<String> {
-        self.journal.lock().unwrap().begun.clone()
+        self.journal.lock().expect("nobody panicked").begun.clone()
     }
 
     pub(crate) fn asked(&self) -> u32 {
-        self.journal.lock().unwrap().asked
+        self.journal.lock().expect("nobody panicked").asked
     }
 
     fn admit(&self, stage: &StageName) -> Admit {
         let asked = {
-            let mut journal = self.journal.lock().unwrap();
+            let mut journal = self.journal.lock().expect("nobody panicked");
             journal.asked += 1;
             journal.asked - 1
         };
@@ -91,7 +91,11 @@ impl Script {
 
     fn handle(&self, work: Work) -> BoxFuture<'static, Outcome> {
         let line = format!("{}/{}/{}", work.run.id, work.stage, work.attempt);
-        self.journal.lock().unwrap().begun.push(line);
+        self.journal
+            .lock()
+            .expect("nobody panicked")
+            .begun
+            .push(line);
         (self.doing)(work)
     }
 }
