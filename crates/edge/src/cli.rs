@@ -8,6 +8,7 @@ use http::StatusCode;
 use crate::{
     admin, duration,
     error::chain,
+    load::Load,
     probe::{Probe, TargetError},
     server::{self, Options},
 };
@@ -63,6 +64,21 @@ enum Command {
     Health,
     /// Wait until something answers; exit with 1 and print the last failure when it does not
     Probe(ProbeArgs),
+    /// Send GET requests at a constant rate and print what was measured as one JSON document
+    Load(LoadArgs),
+}
+
+#[derive(Debug, Args)]
+struct LoadArgs {
+    /// What to GET, such as http://orders:8080/
+    #[arg(long)]
+    url: String,
+    /// Requests a second
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
+    /// For how long
+    #[arg(long, value_parser = duration::parse)]
+    duration: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +117,7 @@ impl Cli {
             Command::Status => print_status(&self.settings).await,
             Command::Health => health(&self.settings).await,
             Command::Probe(args) => probe(args).await,
+            Command::Load(args) => load(args).await,
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -150,6 +167,25 @@ async fn health(settings: &Settings) -> Result<(), String> {
     println!(
         "listening on {:?}, table {:?}",
         status.listening, status.generation
+    );
+    Ok(())
+}
+
+async fn load(args: LoadArgs) -> Result<(), String> {
+    let LoadArgs {
+        url,
+        rate,
+        duration,
+    } = args;
+    let load = Load {
+        url,
+        rate,
+        duration,
+    };
+    let measured = load.run().await.map_err(|error| error.to_string())?;
+    println!(
+        "{}",
+        serde_json::to_string(&measured).map_err(|error| error.to_string())?
     );
     Ok(())
 }

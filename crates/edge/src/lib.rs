@@ -13,6 +13,7 @@
 //! | [`table`], [`status`] | the two documents exchanged with the deployer |
 //! | [`server`] | a running edge; reload and graceful stop |
 //! | [`probe`] | waiting for something to answer |
+//! | [`load`] | requests at a constant rate, measured |
 //! | [`cli`] | the commands of the binary |
 
 mod admin;
@@ -28,6 +29,7 @@ mod forward;
 mod headers;
 pub mod histogram;
 mod listener;
+pub mod load;
 mod outgoing;
 pub mod probe;
 mod prober;

@@ -153,7 +153,7 @@ networks: { back: }
             all.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(),
             ["redis", "seed", "api"]
         );
-        let [redis, seed, api] = &all[..] else {
+        let [api, redis, seed] = &all[..] else {
             panic!("{all:?}")
         };
         assert_eq!(redis.image, "redis:7");

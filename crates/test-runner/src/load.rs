@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub(crate) struct Measured {
     /// Requests that were due.
     pub(crate) requests: u64,
-    /// Requests without an answer, or answered with 5xx.
+    /// Requests without an answer, or answered with 4xx or 5xx.
     pub(crate) failed: u64,
     /// Half of the answers were faster.
     pub(crate) p50_us: u64,

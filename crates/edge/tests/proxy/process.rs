@@ -116,6 +116,21 @@ async fn signals_and_commands_steer_the_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_load_command_measures_a_service() {
+    let replica = Replica::start("v1").await;
+    let url = format!("http://{}/x", replica.address);
+    let state = TempDir::new().unwrap();
+    let load = ["load", "--url", &url, "--rate", "50", "--duration", "1s"];
+    let printed = command(state.path(), &load).output().unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    let measured: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(measured["requests"], 50);
+    assert_eq!(measured["failed"], 0, "{measured}");
+    assert!(measured["p99_us"].as_u64().unwrap() >= measured["p50_us"].as_u64().unwrap());
+    assert_eq!(replica.served(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_edge_comes_back_with_its_table() {
     let replica = Replica::start("v1").await;
     let mut edge = Process::start(TempDir::new().unwrap());
