@@ -37,6 +37,9 @@ pub(crate) const WEBHOOK_SECRET: &str = "webhook-secret-of-the-test";
 
 pub(crate) type Intercepted = InterceptedService<Channel, ShowToken>;
 
+/// Stops a gateway when dropped, and says how it ended.
+pub(crate) type Running = (DropGuard, JoinHandle<anyhow::Result<()>>);
+
 /// A gateway with a bus of its own.
 pub(crate) struct TestGateway {
     pub(crate) bus: Bus,
@@ -46,7 +49,7 @@ pub(crate) struct TestGateway {
     pub(crate) runs: Log<Run>,
     platform: PlatformSpec,
     parts: PartUrls,
-    running: Option<(DropGuard, JoinHandle<anyhow::Result<()>>)>,
+    running: Option<Running>,
 }
 
 /// Two environments; production waits for `approvals` people.
@@ -97,8 +100,24 @@ impl TestGateway {
 
     /// Starts the gateway, on another port than before.
     pub(crate) async fn begin(&mut self) {
+        let (address, running) = self.launch("cache").await;
+        self.address = address;
+        self.running = Some(running);
+    }
+
+    /// Another gateway on the same bus, with a cache of its own.
+    pub(crate) async fn another(&self) -> (RunServiceClient<Intercepted>, Running) {
+        let (address, running) = self.launch("another-cache").await;
+        let channel = channel(&format!("http://{address}")).unwrap();
+        (
+            RunServiceClient::with_interceptor(channel, show(TOKEN)),
+            running,
+        )
+    }
+
+    async fn launch(&self, cache: &str) -> (SocketAddr, Running) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        self.address = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap();
         let config = Config {
             common: Common {
                 nats_url: self.nats.url(),
@@ -107,8 +126,8 @@ impl TestGateway {
                 platform: PathBuf::new(),
                 token_file: self.folder.path().join("tokens"),
             },
-            listen: self.address,
-            source_cache: self.folder.path().join("cache"),
+            listen: address,
+            source_cache: self.folder.path().join(cache),
             parts: self.parts.clone(),
         };
         let stop = CancellationToken::new();
@@ -119,7 +138,7 @@ impl TestGateway {
             reason = "awaited when the gateway is ended"
         )]
         let task = tokio::spawn(service.run(stop.clone()));
-        self.running = Some((stop.drop_guard(), task));
+        (address, (stop.drop_guard(), task))
     }
 
     /// Stops the gateway and waits until it has ended.

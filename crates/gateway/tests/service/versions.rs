@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use proto::gateway::v1::StartRunRequest;
 use semver::Version;
 
-use crate::harness::{TestGateway, of, small_service};
+use crate::harness::{TestGateway, eventually, of, small_service};
 
 pub(crate) fn digest(digit: char) -> Digest {
     format!("sha256:{}", digit.to_string().repeat(64))
@@ -84,6 +84,44 @@ async fn runs_on_their_way_never_share_a_version_also_when_they_start_together()
     let versions: BTreeSet<&str> = runs.iter().map(|run| run.version.as_str()).collect();
     assert_eq!(versions.len(), 6, "{versions:?}");
     assert_eq!(versions.first(), Some(&"0.1.0"));
+}
+
+#[tokio::test]
+async fn two_gateways_never_give_a_version_twice() {
+    let gateway = TestGateway::start().await;
+    let (another, _running) = gateway.another().await;
+    let repository = small_service("orders");
+    let runs = (0..8).map(|number| {
+        let mut client = if number % 2 == 0 {
+            gateway.runs()
+        } else {
+            another.clone()
+        };
+        let request = of(&repository);
+        async move {
+            client
+                .start_run(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .runs
+                .remove(0)
+        }
+    });
+    let runs = futures::future::join_all(runs).await;
+    let versions: BTreeSet<&str> = runs.iter().map(|run| run.version.as_str()).collect();
+    assert_eq!(versions.len(), 8, "{versions:?}");
+    let mut started: Vec<String> = runs.into_iter().map(|run| run.run_id).collect();
+    // The other gateway's runs may come to this one a moment later.
+    let mut listed = eventually("this gateway has the runs of both", || async {
+        let runs = gateway.list_runs().await.into_iter();
+        let listed: Vec<String> = runs.map(|run| run.run_id).collect();
+        (listed.len() == 8).then_some(listed)
+    })
+    .await;
+    listed.sort();
+    started.sort();
+    assert_eq!(listed, started);
 }
 
 #[tokio::test]
