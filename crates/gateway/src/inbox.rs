@@ -161,6 +161,11 @@ fn request_of(
             .as_deref()
             .and_then(CommitId::parse)
             .filter(|_| event.kind() == CommitKind::Push),
+        target: event
+            .target_branch
+            .as_deref()
+            .filter(|_| proposal.is_some())
+            .and_then(branch),
         service: service
             .map_err(|error: domain::ids::InvalidId| field("service")(error.to_string()))?,
         proposal,
@@ -177,6 +182,12 @@ fn request_of(
         },
         unreachable,
     })
+}
+
+/// The full reference of a branch.
+fn branch(name: &str) -> Option<RefName> {
+    let name = name.strip_prefix("refs/heads/").unwrap_or(name);
+    RefName::parse(&format!("refs/heads/{name}")).ok()
 }
 
 /// Which door a delivery came through; webhooks put the forge before its id.

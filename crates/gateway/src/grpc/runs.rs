@@ -234,6 +234,7 @@ fn commit_request(request: StartRunRequest, actor: Actor) -> Result<CommitReques
         reference,
         commit: None,
         before: None,
+        target: None,
         service,
         proposal: (!request.proposal.is_empty()).then_some(request.proposal),
         only_releasable: None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::spec::ServiceSpec;
-use source::{Commit, RepositoryUrl};
+use source::{Commit, LogQuery, RefName, RepositoryUrl};
 
 use super::tree::{self, Found, SERVICE_FILE};
 use super::{CommitRequest, Intake};
@@ -53,14 +53,45 @@ impl Intake {
                 );
                 return Err(Error::NotFound { what });
             }
-        } else if let Some(before) = &request.before {
+            return Ok(found);
+        }
+        self.only_changed(request, commit, found).await
+    }
+
+    /// Those services that the push or proposal changes; all of them where that can't be told.
+    async fn only_changed(
+        &self,
+        request: &CommitRequest,
+        commit: &Commit,
+        mut found: Vec<Found>,
+    ) -> Result<Vec<Found>, Error> {
+        if let Some(before) = &request.before {
             match self.source.changed_paths(before, commit).await {
                 Ok(changed) => found.retain(|f| tree::has_changed(&f.folder, &changed)),
                 Err(source::Error::UnknownRevision { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(found)
+        let Some(target) = request.target.as_ref().filter(|_| found.len() > 1) else {
+            return Ok(found);
+        };
+        let target = match self.source.fetch(&request.repository, target).await {
+            Ok(target) => target,
+            Err(source::Error::RefNotFound { .. }) => return Ok(found),
+            Err(error) => return Err(error.into()),
+        };
+        let mut changed = Vec::new();
+        for found in found {
+            let query = LogQuery {
+                since: Some(RefName::from(&target.id)),
+                path: (!found.folder.is_empty()).then(|| found.folder.clone()),
+                limit: 1,
+            };
+            if !self.source.log(commit, &query).await?.is_empty() {
+                changed.push(found);
+            }
+        }
+        Ok(changed)
     }
 
     /// The folders that the platform file names for the repository.

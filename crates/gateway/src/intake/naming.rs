@@ -59,7 +59,23 @@ fn digits(number: u128, count: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn names_and_ids_can_be_made_of_anything(text in ".{0,90}", delivery in ".{0,90}") {
+            let name = service_name(&text);
+            prop_assert!(name.as_str().parse::<ServiceName>().is_ok());
+            prop_assert!(run_id(&delivery, &name).as_str().parse::<RunId>().is_ok());
+        }
+
+        #[test]
+        fn a_good_name_stays_as_it_is(text in "[a-z]([a-z0-9-]{0,61}[a-z0-9])?") {
+            prop_assert_eq!(service_name(&text).as_str(), text);
+        }
+    }
 
     #[test]
     fn any_repository_has_a_service_name() {

@@ -15,6 +15,8 @@ pub struct CommitRequest {
     pub commit: Option<CommitId>,
     /// What the reference pointed at before: services whose folder did not change since get no run.
     pub before: Option<CommitId>,
+    /// The branch that a proposal wants to change: services that none of its own commits touches get no run.
+    pub target: Option<RefName>,
     /// Only this service.
     pub service: Option<ServiceName>,
     /// The number of a pull request: only stages 1 to 4 are run.

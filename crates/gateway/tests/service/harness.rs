@@ -81,7 +81,6 @@ impl TestGateway {
             format!("ada {TOKEN}\nbob {OTHER_TOKEN}\n"),
         )
         .unwrap();
-        std::fs::write(folder.path().join("webhook"), format!("{WEBHOOK_SECRET}\n")).unwrap();
         let runs = Log::new(bus.events());
         let address = ([127, 0, 0, 1], 0).into();
         let mut gateway = Self {

@@ -116,6 +116,33 @@ async fn only_services_that_changed_since_the_push_before_get_a_run() {
 }
 
 #[tokio::test]
+async fn a_proposal_runs_only_the_services_that_it_touches() {
+    let gateway = TestGateway::start().await;
+    let repository = GitRepository::with_files(&[
+        ("orders/slipway.yaml", "service: orders\n"),
+        ("orders/Dockerfile", ""),
+        ("pricing/slipway.yaml", "service: pricing\n"),
+        ("pricing/Dockerfile", ""),
+    ])
+    .unwrap();
+    repository.branch("cheaper").unwrap();
+    let commit = repository
+        .commit_files(&[("pricing/Dockerfile", "FROM scratch\n")], "fix: Price")
+        .unwrap();
+    repository.switch("main").unwrap();
+    repository
+        .commit_files(&[("orders/Dockerfile", "FROM scratch\n")], "fix: Order")
+        .unwrap();
+    let event = json!({
+        "repository": path(&repository), "ref": "refs/heads/cheaper", "commit": commit, "kind": "proposal",
+        "number": 3, "target_branch": "main",
+    });
+    publish(&gateway, "proposal", event).await;
+    handled(&gateway).await;
+    assert_eq!(services(&gateway).await, ["pricing"]);
+}
+
+#[tokio::test]
 async fn unreadable_commits_do_not_block_the_others() {
     let gateway = TestGateway::start().await;
     gateway

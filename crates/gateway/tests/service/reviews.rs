@@ -162,6 +162,30 @@ async fn a_cancelled_run_can_be_retried_and_watchers_see_every_step() {
 }
 
 #[tokio::test]
+async fn a_watch_goes_on_over_a_restart_of_the_bus() {
+    let mut gateway = TestGateway::start().await;
+    let run = gateway.start_run(&small_service("orders")).await.run_id;
+    let watched = WatchRunRequest {
+        run_id: run.clone(),
+    };
+    let mut watch = gateway
+        .runs()
+        .watch_run(watched)
+        .await
+        .unwrap()
+        .into_inner();
+    watch.next().await.unwrap().unwrap();
+    gateway.nats.restart().await.unwrap();
+    let cancel = CancelRunRequest {
+        run_id: run,
+        reason: String::new(),
+    };
+    gateway.runs().cancel_run(cancel).await.unwrap();
+    assert_eq!(watch.next().await.unwrap().unwrap().state, "cancelled");
+    assert!(watch.next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_watch_ends_when_the_gateway_stops_and_can_be_taken_up_again() {
     let mut gateway = TestGateway::start().await;
     let run = gateway.start_run(&small_service("orders")).await.run_id;
