@@ -63,7 +63,10 @@ impl Plan {
     /// The time limit of a stage.
     #[must_use]
     pub fn time_limit(&self, name: &StageName) -> Duration {
-        self.stages.iter().find(|s| s.name == *name).map_or(BUILD, |s| s.time_limit)
+        self.stages
+            .iter()
+            .find(|s| s.name == *name)
+            .map_or(BUILD, |s| s.time_limit)
     }
 }
 
@@ -74,9 +77,11 @@ pub fn plan(spec: &ServiceSpec, platform: &PlatformSpec, kind: &Kind) -> Plan {
     let environments: Vec<(&EnvironmentName, &Environment)> = match kind {
         Kind::Change => platform.environments.iter().collect(),
         Kind::Proposal { .. } => Vec::new(),
-        Kind::Deploy(target) | Kind::Rollback(target) => {
-            platform.environments.iter().filter(|(name, _)| **name == target.environment).collect()
-        }
+        Kind::Deploy(target) | Kind::Rollback(target) => platform
+            .environments
+            .iter()
+            .filter(|(name, _)| **name == target.environment)
+            .collect(),
     };
     match kind {
         Kind::Change => {
@@ -92,7 +97,10 @@ pub fn plan(spec: &ServiceSpec, platform: &PlatformSpec, kind: &Kind) -> Plan {
                 graph.enter(spec, name, environment, false);
             }
         }
-        Kind::Rollback(target) => graph.add(StageName::Deploy(target.environment.clone()), deploy_limit(spec)),
+        Kind::Rollback(target) => graph.add(
+            StageName::Deploy(target.environment.clone()),
+            deploy_limit(spec),
+        ),
     }
     let planned = |(name, e): (&EnvironmentName, &Environment)| PlannedEnvironment {
         name: name.clone(),
@@ -109,7 +117,10 @@ pub fn plan(spec: &ServiceSpec, platform: &PlatformSpec, kind: &Kind) -> Plan {
 }
 
 fn deploy_limit(spec: &ServiceSpec) -> Duration {
-    spec.deploy.as_ref().and_then(|d| d.deadline).map_or(DEPLOY, |d| d.get().max(DEPLOY))
+    spec.deploy
+        .as_ref()
+        .and_then(|d| d.deadline)
+        .map_or(DEPLOY, |d| d.get().max(DEPLOY))
 }
 
 /// Stages so far, and the ones that the next stage comes after.
@@ -123,7 +134,11 @@ impl Graph {
     /// Adds a stage after the frontier; it becomes the frontier.
     fn add(&mut self, name: StageName, time_limit: Duration) {
         let needs = std::mem::replace(&mut self.frontier, vec![name.clone()]);
-        self.stages.push(PlannedStage { name, needs, time_limit });
+        self.stages.push(PlannedStage {
+            name,
+            needs,
+            time_limit,
+        });
     }
 
     /// Stages 1 to 4: build, then unit tests and image side by side, then functional tests of the image.
@@ -138,9 +153,15 @@ impl Graph {
             last.append(&mut self.frontier);
         }
         self.frontier = after_build;
-        self.add(StageName::Image, spec.image.timeout.map_or(BUILD, |t| t.get()));
+        self.add(
+            StageName::Image,
+            spec.image.timeout.map_or(BUILD, |t| t.get()),
+        );
         if let Some(functional) = &spec.test.functional {
-            self.add(StageName::FunctionalTest, functional.timeout.map_or(TEST, |t| t.get()));
+            self.add(
+                StageName::FunctionalTest,
+                functional.timeout.map_or(TEST, |t| t.get()),
+            );
         }
         last.append(&mut self.frontier);
         self.frontier = last;
@@ -152,7 +173,13 @@ impl Graph {
 
     /// One environment: approval, promotion if it is fed from the production registry, rollout, and tests where it
     /// is not production.
-    fn enter(&mut self, spec: &ServiceSpec, name: &EnvironmentName, environment: &Environment, tests: bool) {
+    fn enter(
+        &mut self,
+        spec: &ServiceSpec,
+        name: &EnvironmentName,
+        environment: &Environment,
+        tests: bool,
+    ) {
         if environment.approvals > 0 {
             self.add(StageName::Approve(name.clone()), APPROVAL);
         }
@@ -168,7 +195,13 @@ impl Graph {
             self.add(StageName::IntegrationTest(name.clone()), limit);
         }
         if let Some(load) = &spec.test.load {
-            self.add(StageName::LoadTest(name.clone()), load.duration.get() + TEST);
+            self.add(
+                StageName::LoadTest(name.clone()),
+                load.duration.get() + TEST,
+            );
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,3 +14,6 @@ pub use apply::IllegalTransition;
 pub use decide::{Claim, Job, Refusal};
 pub use event::{Actor, Change, Created, DeployTarget, Event, Kind, Trigger};
 pub use state::{Attempt, Run, RunState, Stage, StageState};
+
+#[cfg(test)]
+mod tests;

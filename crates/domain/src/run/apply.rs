@@ -21,7 +21,10 @@ pub struct IllegalTransition {
 }
 
 fn illegal(event: &'static str, why: impl Into<String>) -> IllegalTransition {
-    IllegalTransition { event, why: why.into() }
+    IllegalTransition {
+        event,
+        why: why.into(),
+    }
 }
 
 /// How long to wait before `attempt` begins, after the one before it broke: 2, 5, 10, 20, 40 seconds.
@@ -60,8 +63,13 @@ impl Run {
     pub fn first(id: &RunId, sequence: u64, event: Event) -> Result<Self, IllegalTransition> {
         match event {
             Event::Created(created) if created.run == *id => Ok(Self::created(sequence, created)),
-            Event::Refused { change, reason, at } => Ok(Self::refused(id, sequence, *change, reason, at)),
-            _ => Err(illegal("first event", "a run begins with Created or Refused")),
+            Event::Refused { change, reason, at } => {
+                Ok(Self::refused(id, sequence, *change, reason, at))
+            }
+            _ => Err(illegal(
+                "first event",
+                "a run begins with Created or Refused",
+            )),
         }
     }
 
@@ -126,27 +134,75 @@ impl Run {
     /// When the state does not allow it.
     pub fn try_apply(mut self, event: Event) -> Result<Self, IllegalTransition> {
         let at = match event {
-            Event::Created(_) | Event::Refused { .. } => return Err(illegal("a first event", "the run exists")),
-            Event::StageStarted { stage, attempt, worker, at } => {
+            Event::Created(_) | Event::Refused { .. } => {
+                return Err(illegal("a first event", "the run exists"));
+            }
+            Event::StageStarted {
+                stage,
+                attempt,
+                worker,
+                at,
+            } => {
                 let stage = self.stage_mut(&stage, "StageStarted")?;
                 match &stage.state {
                     StageState::Ready { attempt: ready, .. } if *ready == attempt => {}
-                    other => return Err(illegal("StageStarted", format!("{} is {}", stage.name, other.name()))),
+                    other => {
+                        return Err(illegal(
+                            "StageStarted",
+                            format!("{} is {}", stage.name, other.name()),
+                        ));
+                    }
                 }
-                stage.attempts.push(Attempt { number: attempt, worker: worker.clone(), started_at: at, ended: None });
-                stage.state = StageState::Running { attempt, worker, since: at };
+                stage.attempts.push(Attempt {
+                    number: attempt,
+                    worker: worker.clone(),
+                    started_at: at,
+                    ended: None,
+                });
+                stage.state = StageState::Running {
+                    attempt,
+                    worker,
+                    since: at,
+                };
                 at
             }
-            Event::StageEnded { stage, attempt, outcome, at } => {
+            Event::StageEnded {
+                stage,
+                attempt,
+                outcome,
+                at,
+            } => {
                 self.end_stage(&stage, attempt, outcome, at)?;
                 at
             }
-            Event::Approved { environment, by, reason, at } => {
-                self.review(Review { environment, by, approved: true, reason, at })?;
+            Event::Approved {
+                environment,
+                by,
+                reason,
+                at,
+            } => {
+                self.review(Review {
+                    environment,
+                    by,
+                    approved: true,
+                    reason,
+                    at,
+                })?;
                 at
             }
-            Event::Rejected { environment, by, reason, at } => {
-                self.review(Review { environment, by, approved: false, reason, at })?;
+            Event::Rejected {
+                environment,
+                by,
+                reason,
+                at,
+            } => {
+                self.review(Review {
+                    environment,
+                    by,
+                    approved: false,
+                    reason,
+                    at,
+                })?;
                 at
             }
             Event::CancelRequested { by, reason, at } => {
@@ -169,7 +225,11 @@ impl Run {
         Ok(self)
     }
 
-    fn stage_mut(&mut self, name: &StageName, event: &'static str) -> Result<&mut Stage, IllegalTransition> {
+    fn stage_mut(
+        &mut self,
+        name: &StageName,
+        event: &'static str,
+    ) -> Result<&mut Stage, IllegalTransition> {
         self.stages
             .iter_mut()
             .find(|s| s.name == *name)
@@ -186,16 +246,28 @@ impl Run {
         let cancelled = self.cancelled.is_some();
         let stage = self.stage_mut(name, "StageEnded")?;
         match &stage.state {
-            StageState::Running { attempt: running, .. } if *running == attempt => {}
-            other => return Err(illegal("StageEnded", format!("{} is {}", stage.name, other.name()))),
+            StageState::Running {
+                attempt: running, ..
+            } if *running == attempt => {}
+            other => {
+                return Err(illegal(
+                    "StageEnded",
+                    format!("{} is {}", stage.name, other.name()),
+                ));
+            }
         }
         if let Some(last) = stage.attempts.last_mut() {
             last.ended = Some((outcome.clone(), at));
         }
         stage.state = match outcome {
-            Outcome::Errored { retryable: true, .. } if !cancelled && attempt - stage.forgiven < MAX_ATTEMPTS => {
+            Outcome::Errored {
+                retryable: true, ..
+            } if !cancelled && attempt - stage.forgiven < MAX_ATTEMPTS => {
                 let next = attempt + 1;
-                StageState::Ready { attempt: next, not_before: at + back_off(next - stage.forgiven) }
+                StageState::Ready {
+                    attempt: next,
+                    not_before: at + back_off(next - stage.forgiven),
+                }
             }
             Outcome::Errored { failure, .. } if !cancelled => {
                 let tried = attempt - stage.forgiven;
@@ -205,7 +277,13 @@ impl Run {
                     failure.reason.clone()
                 };
                 let failure = Box::new(Failure { reason, ..*failure });
-                StageState::Ended { outcome: Outcome::Errored { failure, retryable: false }, at }
+                StageState::Ended {
+                    outcome: Outcome::Errored {
+                        failure,
+                        retryable: false,
+                    },
+                    at,
+                }
             }
             outcome => StageState::Ended { outcome, at },
         };
@@ -219,13 +297,23 @@ impl Run {
             .reviews
             .iter()
             .any(|r| r.approved && r.environment == review.environment && r.by == review.by);
-        let given = self.reviews.iter().filter(|r| r.approved && r.environment == review.environment).count();
+        let given = self
+            .reviews
+            .iter()
+            .filter(|r| r.approved && r.environment == review.environment)
+            .count();
         let stage = self.stage_mut(&name, "a review")?;
         if !matches!(stage.state, StageState::WaitingForApproval { .. }) {
-            return Err(illegal("a review", format!("{name} is {}", stage.state.name())));
+            return Err(illegal(
+                "a review",
+                format!("{name} is {}", stage.state.name()),
+            ));
         }
         if review.approved && already {
-            return Err(illegal("Approved", format!("{} has approved already", review.by.0)));
+            return Err(illegal(
+                "Approved",
+                format!("{} has approved already", review.by.0),
+            ));
         }
         if !review.approved {
             let reason = if review.reason.is_empty() {
@@ -234,15 +322,24 @@ impl Run {
                 format!("rejected by {}: {}", review.by.0, review.reason)
             };
             let outcome = Outcome::Failed(Box::new(Failure::because(reason)));
-            stage.state = StageState::Ended { outcome, at: review.at };
+            stage.state = StageState::Ended {
+                outcome,
+                at: review.at,
+            };
         } else if given + 1 >= needed {
             let summary = if review.reason.is_empty() {
                 format!("approved by {}", review.by.0)
             } else {
                 format!("approved by {}: {}", review.by.0, review.reason)
             };
-            let result = crate::stage::StageResult { summary, ..Default::default() };
-            stage.state = StageState::Ended { outcome: Outcome::Succeeded(Box::new(result)), at: review.at };
+            let result = crate::stage::StageResult {
+                summary,
+                ..Default::default()
+            };
+            stage.state = StageState::Ended {
+                outcome: Outcome::Succeeded(Box::new(result)),
+                at: review.at,
+            };
         }
         self.reviews.push(review);
         Ok(())
@@ -253,7 +350,9 @@ impl Run {
         self.created
             .as_ref()
             .and_then(|c| c.plan.environment(environment))
-            .map_or(1, |e| usize::try_from(e.approvals).unwrap_or(usize::MAX).max(1))
+            .map_or(1, |e| {
+                usize::try_from(e.approvals).unwrap_or(usize::MAX).max(1)
+            })
     }
 
     /// Begins every stopped stage anew. An approval that stands is not asked for again; one that was refused, or not
@@ -261,7 +360,10 @@ impl Run {
     fn retry(&mut self) -> Result<(), IllegalTransition> {
         let stopped = |s: &Stage| s.state.is_stopped();
         if !self.state().is_ended() || !self.stages.iter().any(stopped) {
-            return Err(illegal("Retried", "only a failed or cancelled run can be retried"));
+            return Err(illegal(
+                "Retried",
+                "only a failed or cancelled run can be retried",
+            ));
         }
         self.cancelled = None;
         for stage in self.stages.iter_mut().filter(|s| stopped(s)) {
@@ -277,7 +379,8 @@ impl Run {
                 _ => None,
             })
             .collect();
-        self.reviews.retain(|r| !asked_again.contains(&r.environment));
+        self.reviews
+            .retain(|r| !asked_again.contains(&r.environment));
         Ok(())
     }
 
@@ -300,13 +403,25 @@ impl Run {
     }
 
     fn settled(&self, stage: &Stage, at: Timestamp) -> Option<StageState> {
-        let cancel = |reason: String| Some(StageState::Ended { outcome: Outcome::Cancelled { reason }, at });
-        let begun = matches!(stage.state, StageState::Running { .. } | StageState::Ended { .. });
+        let cancel = |reason: String| {
+            Some(StageState::Ended {
+                outcome: Outcome::Cancelled { reason },
+                at,
+            })
+        };
+        let begun = matches!(
+            stage.state,
+            StageState::Running { .. } | StageState::Ended { .. }
+        );
         if begun {
             return None;
         }
         if let Some((by, reason)) = &self.cancelled {
-            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            let why = if reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {reason}")
+            };
             return cancel(format!("cancelled by {}{why}", by.0));
         }
         if !matches!(stage.state, StageState::Pending) {
@@ -314,7 +429,11 @@ impl Run {
         }
         let needs = || stage.needs.iter().filter_map(|n| self.stage(n));
         if let Some(stopped) = needs().find(|n| n.state.is_stopped()) {
-            return cancel(format!("not reached: {} {}", stopped.name, stopped.state.name()));
+            return cancel(format!(
+                "not reached: {} {}",
+                stopped.name,
+                stopped.state.name()
+            ));
         }
         if !needs().all(|n| n.state.is_passed()) {
             return None;
@@ -323,7 +442,10 @@ impl Run {
             StageName::Approve(_) => StageState::WaitingForApproval { since: at },
             _ => {
                 let attempt = stage.attempts.last().map_or(0, |a| a.number) + 1;
-                StageState::Ready { attempt, not_before: at }
+                StageState::Ready {
+                    attempt,
+                    not_before: at,
+                }
             }
         })
     }

@@ -63,7 +63,13 @@ impl Run {
         self.stages
             .iter()
             .filter_map(|stage| match (&stage.state, stage.name.job_kind()) {
-                (StageState::Ready { attempt, not_before }, Some(kind)) => Some(Job {
+                (
+                    StageState::Ready {
+                        attempt,
+                        not_before,
+                    },
+                    Some(kind),
+                ) => Some(Job {
                     run: self.id.clone(),
                     stage: stage.name.clone(),
                     attempt: *attempt,
@@ -81,7 +87,9 @@ impl Run {
         self.stages
             .iter()
             .filter_map(|stage| match &stage.state {
-                StageState::Running { attempt, worker, .. } => Some((stage.name.clone(), *attempt, worker.clone())),
+                StageState::Running {
+                    attempt, worker, ..
+                } => Some((stage.name.clone(), *attempt, worker.clone())),
                 _ => None,
             })
             .collect()
@@ -89,12 +97,23 @@ impl Run {
 
     /// Whether `worker` may begin an attempt at `stage`.
     #[must_use]
-    pub fn claim(&self, stage: &StageName, attempt: u32, worker: &WorkerId, now: Timestamp) -> Claim {
+    pub fn claim(
+        &self,
+        stage: &StageName,
+        attempt: u32,
+        worker: &WorkerId,
+        now: Timestamp,
+    ) -> Claim {
         let forgiven = self.stage(stage).map_or(0, |s| s.forgiven);
         match self.stage(stage).map(|s| &s.state) {
-            Some(StageState::Ready { attempt: ready, not_before }) if *ready == attempt => {
+            Some(StageState::Ready {
+                attempt: ready,
+                not_before,
+            }) if *ready == attempt => {
                 // Another machine's clock may be ahead of ours: only a back-off is waited for.
-                let wait = not_before.duration_since(now).min(back_off(attempt - forgiven));
+                let wait = not_before
+                    .duration_since(now)
+                    .min(back_off(attempt - forgiven));
                 if wait > SignedDuration::ZERO {
                     return Claim::NotYet(wait);
                 }
@@ -105,31 +124,52 @@ impl Run {
                     at: now,
                 })
             }
-            Some(StageState::Running { attempt: running, worker, .. }) if *running == attempt => {
-                Claim::Held(worker.clone())
-            }
+            Some(StageState::Running {
+                attempt: running,
+                worker,
+                ..
+            }) if *running == attempt => Claim::Held(worker.clone()),
             _ => Claim::Over,
         }
     }
 
     /// The event that ends an attempt; `None` if the attempt is over already, because somebody declared it lost.
     #[must_use]
-    pub fn end(&self, stage: &StageName, attempt: u32, outcome: Outcome, now: Timestamp) -> Option<Event> {
+    pub fn end(
+        &self,
+        stage: &StageName,
+        attempt: u32,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Option<Event> {
         match self.stage(stage).map(|s| &s.state) {
-            Some(StageState::Running { attempt: running, .. }) if *running == attempt => {
-                Some(Event::StageEnded { stage: stage.clone(), attempt, outcome, at: now })
-            }
+            Some(StageState::Running {
+                attempt: running, ..
+            }) if *running == attempt => Some(Event::StageEnded {
+                stage: stage.clone(),
+                attempt,
+                outcome,
+                at: now,
+            }),
             _ => None,
         }
     }
 
     /// The event that ends an attempt whose worker is gone.
     #[must_use]
-    pub fn lost(&self, stage: &StageName, attempt: u32, worker: &WorkerId, now: Timestamp) -> Option<Event> {
+    pub fn lost(
+        &self,
+        stage: &StageName,
+        attempt: u32,
+        worker: &WorkerId,
+        now: Timestamp,
+    ) -> Option<Event> {
         let outcome = match self.stop_reason() {
             Some(reason) => Outcome::Cancelled { reason },
             None => Outcome::Errored {
-                failure: Box::new(Failure::because(format!("the worker {worker} stopped in the middle of it"))),
+                failure: Box::new(Failure::because(format!(
+                    "the worker {worker} stopped in the middle of it"
+                ))),
                 retryable: true,
             },
         };
@@ -140,7 +180,11 @@ impl Run {
     #[must_use]
     pub fn stop_reason(&self) -> Option<String> {
         let (by, reason) = self.cancelled.as_ref()?;
-        Some(if reason.is_empty() { format!("cancelled by {}", by.0) } else { format!("cancelled by {}: {reason}", by.0) })
+        Some(if reason.is_empty() {
+            format!("cancelled by {}", by.0)
+        } else {
+            format!("cancelled by {}: {reason}", by.0)
+        })
     }
 
     /// Somebody agrees to a deployment.
@@ -155,10 +199,22 @@ impl Run {
         now: Timestamp,
     ) -> Result<Event, Refusal> {
         self.reviewable(environment)?;
-        if self.reviews.iter().any(|r| r.approved && r.environment == *environment && r.by == *by) {
-            return refuse(format!("{} has approved this already; somebody else must approve too", by.0));
+        if self
+            .reviews
+            .iter()
+            .any(|r| r.approved && r.environment == *environment && r.by == *by)
+        {
+            return refuse(format!(
+                "{} has approved this already; somebody else must approve too",
+                by.0
+            ));
         }
-        Ok(Event::Approved { environment: environment.clone(), by: by.clone(), reason: reason.to_owned(), at: now })
+        Ok(Event::Approved {
+            environment: environment.clone(),
+            by: by.clone(),
+            reason: reason.to_owned(),
+            at: now,
+        })
     }
 
     /// Somebody refuses a deployment.
@@ -173,18 +229,32 @@ impl Run {
         now: Timestamp,
     ) -> Result<Event, Refusal> {
         self.reviewable(environment)?;
-        Ok(Event::Rejected { environment: environment.clone(), by: by.clone(), reason: reason.to_owned(), at: now })
+        Ok(Event::Rejected {
+            environment: environment.clone(),
+            by: by.clone(),
+            reason: reason.to_owned(),
+            at: now,
+        })
     }
 
     fn reviewable(&self, environment: &EnvironmentName) -> Result<(), Refusal> {
         let name = StageName::Approve(environment.clone());
         match self.stage(&name).map(|s| &s.state) {
             Some(StageState::WaitingForApproval { .. }) => Ok(()),
-            Some(StageState::Pending) => {
-                refuse(format!("run {} has not come to {name} yet; it is {}", self.id, self.state().name()))
-            }
-            Some(other) => refuse(format!("{name} of run {} is over: {}", self.id, other.name())),
-            None => refuse(format!("run {} needs no approval for {environment}", self.id)),
+            Some(StageState::Pending) => refuse(format!(
+                "run {} has not come to {name} yet; it is {}",
+                self.id,
+                self.state().name()
+            )),
+            Some(other) => refuse(format!(
+                "{name} of run {} is over: {}",
+                self.id,
+                other.name()
+            )),
+            None => refuse(format!(
+                "run {} needs no approval for {environment}",
+                self.id
+            )),
         }
     }
 
@@ -204,12 +274,20 @@ impl Run {
     /// When it has ended.
     pub fn cancel(&self, by: &Actor, reason: &str, now: Timestamp) -> Result<Event, Refusal> {
         if self.state().is_ended() {
-            return refuse(format!("run {} has ended: {}", self.id, self.state().name()));
+            return refuse(format!(
+                "run {} has ended: {}",
+                self.id,
+                self.state().name()
+            ));
         }
         if self.cancelled.is_some() {
             return refuse(format!("run {} is being cancelled", self.id));
         }
-        Ok(Event::CancelRequested { by: by.clone(), reason: reason.to_owned(), at: now })
+        Ok(Event::CancelRequested {
+            by: by.clone(),
+            reason: reason.to_owned(),
+            at: now,
+        })
     }
 
     /// Somebody starts what failed or was cancelled again.
@@ -218,11 +296,19 @@ impl Run {
     /// When nothing has failed, or the commit could not even be planned.
     pub fn retry_by(&self, by: &Actor, now: Timestamp) -> Result<Event, Refusal> {
         match self.state() {
-            _ if self.refused.is_some() => {
-                refuse(format!("run {} was refused before it began; mend the cause and start a new run", self.id))
-            }
-            RunState::Failed | RunState::Cancelled => Ok(Event::Retried { by: by.clone(), at: now }),
-            other => refuse(format!("run {} is {}; only a failed or cancelled run can be retried", self.id, other.name())),
+            _ if self.refused.is_some() => refuse(format!(
+                "run {} was refused before it began; mend the cause and start a new run",
+                self.id
+            )),
+            RunState::Failed | RunState::Cancelled => Ok(Event::Retried {
+                by: by.clone(),
+                at: now,
+            }),
+            other => refuse(format!(
+                "run {} is {}; only a failed or cancelled run can be retried",
+                self.id,
+                other.name()
+            )),
         }
     }
 }

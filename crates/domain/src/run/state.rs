@@ -177,7 +177,13 @@ impl StageState {
     /// Ended in a way that lets the stages after it begin.
     #[must_use]
     pub fn is_passed(&self) -> bool {
-        matches!(self, Self::Ended { outcome: Outcome::Succeeded(_) | Outcome::Skipped { .. }, .. })
+        matches!(
+            self,
+            Self::Ended {
+                outcome: Outcome::Succeeded(_) | Outcome::Skipped { .. },
+                ..
+            }
+        )
     }
 
     /// Ended in a way that keeps the stages after it from beginning.
@@ -207,9 +213,10 @@ impl Stage {
     #[must_use]
     pub fn artifact(&self) -> Option<&Artifact> {
         match &self.state {
-            StageState::Ended { outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. }, .. } => {
-                r.artifact.as_ref()
-            }
+            StageState::Ended {
+                outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. },
+                ..
+            } => r.artifact.as_ref(),
             _ => None,
         }
     }
@@ -218,7 +225,10 @@ impl Stage {
     #[must_use]
     pub fn tests(&self) -> Option<TestCounts> {
         match &self.state {
-            StageState::Ended { outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. }, .. } => r.tests,
+            StageState::Ended {
+                outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. },
+                ..
+            } => r.tests,
             _ => None,
         }
     }
@@ -228,7 +238,11 @@ impl Stage {
     pub fn failure(&self) -> Option<&Failure> {
         let outcome = match &self.state {
             StageState::Ended { outcome, .. } => Some(outcome),
-            _ => self.attempts.iter().rev().find_map(|a| a.ended.as_ref().map(|(o, _)| o)),
+            _ => self
+                .attempts
+                .iter()
+                .rev()
+                .find_map(|a| a.ended.as_ref().map(|(o, _)| o)),
         };
         match outcome {
             Some(Outcome::Failed(f) | Outcome::Errored { failure: f, .. }) => Some(f),
@@ -240,10 +254,14 @@ impl Stage {
     #[must_use]
     pub fn reason(&self) -> String {
         match &self.state {
-            StageState::Ended { outcome: Outcome::Succeeded(r), .. } => r.summary.clone(),
-            StageState::Ended { outcome: Outcome::Cancelled { reason } | Outcome::Skipped { reason, .. }, .. } => {
-                reason.clone()
-            }
+            StageState::Ended {
+                outcome: Outcome::Succeeded(r),
+                ..
+            } => r.summary.clone(),
+            StageState::Ended {
+                outcome: Outcome::Cancelled { reason } | Outcome::Skipped { reason, .. },
+                ..
+            } => reason.clone(),
             StageState::Ready { attempt, .. } if *attempt > 1 => match self.failure() {
                 Some(f) => format!("attempt {attempt} is due; before: {}", f.reason),
                 None => String::new(),
@@ -273,8 +291,20 @@ impl Run {
         } else if self.cancelled.is_some() && !any(|s| matches!(s, StageState::Running { .. })) {
             RunState::Cancelled
         } else if active {
-            if self.stages.iter().all(|s| s.attempts.is_empty()) { RunState::Queued } else { RunState::Running }
-        } else if any(|s| matches!(s, StageState::Ended { outcome: Outcome::Failed(_) | Outcome::Errored { .. }, .. })) {
+            if self.stages.iter().all(|s| s.attempts.is_empty()) {
+                RunState::Queued
+            } else {
+                RunState::Running
+            }
+        } else if any(|s| {
+            matches!(
+                s,
+                StageState::Ended {
+                    outcome: Outcome::Failed(_) | Outcome::Errored { .. },
+                    ..
+                }
+            )
+        }) {
             RunState::Failed
         } else if any(|s| matches!(s, StageState::WaitingForApproval { .. })) {
             RunState::WaitingForApproval
@@ -301,14 +331,23 @@ impl Run {
         match (&self.cancelled, failed.is_empty()) {
             (Some((by, reason)), _) if reason.is_empty() => format!("cancelled by {}", by.0),
             (Some((by, reason)), _) => format!("cancelled by {}: {reason}", by.0),
-            (None, true) => self.stages.iter().find(|s| s.state.is_stopped()).map(Stage::reason).unwrap_or_default(),
+            (None, true) => self
+                .stages
+                .iter()
+                .find(|s| s.state.is_stopped())
+                .map(Stage::reason)
+                .unwrap_or_default(),
             (None, false) => failed.join("\n"),
         }
     }
 
     /// The artifact of the last passed stage for which `pick` gives something.
     pub fn artifact<'a, T>(&'a self, pick: impl Fn(&'a Artifact) -> Option<T>) -> Option<T> {
-        self.stages.iter().rev().filter_map(Stage::artifact).find_map(pick)
+        self.stages
+            .iter()
+            .rev()
+            .filter_map(Stage::artifact)
+            .find_map(pick)
     }
 
     /// The digest that this run built or deploys.

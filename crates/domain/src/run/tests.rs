@@ -1,0 +1,6 @@
+//! What happens to a run: as sentences, and as properties of every history.
+
+mod properties;
+mod reviews;
+mod stages;
+mod story;
