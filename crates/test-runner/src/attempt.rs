@@ -1,46 +1,29 @@
 //! One attempt at a stage, as everything below its handler sees it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus::LogStream;
 use container_stage::checkout;
 use container_stage::naming::stage_labels;
+use domain::stage::Outcome;
 use engine::{ByteStream, Engine};
 use worker::Work;
 
 use crate::ended::Stopped;
 use crate::service::Runner;
 
-/// What is kept back of the time limit to read reports and clean up in. A container that is stopped within the limit,
-/// and not with it, leaves its last lines.
-const RESERVE: Duration = Duration::from_secs(3);
+/// Tries of a clean-up. What goes away by itself at the same moment may refuse the first.
+const CLEAN_UPS: u32 = 3;
 
 /// One attempt at a stage.
 pub(crate) struct Attempt<'a> {
     pub(crate) runner: &'a Runner,
     pub(crate) work: &'a Work,
-    deadline: Instant,
 }
 
-impl<'a> Attempt<'a> {
-    pub(crate) fn new(runner: &'a Runner, work: &'a Work) -> Self {
-        let limit = work
-            .time_limit
-            .saturating_sub(RESERVE.min(work.time_limit / 10));
-        Self {
-            runner,
-            work,
-            deadline: Instant::now() + limit,
-        }
-    }
-
+impl Attempt<'_> {
     pub(crate) fn engine(&self) -> &Engine {
         &self.runner.engine
-    }
-
-    /// How long containers may still run.
-    pub(crate) fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Writes a line of our own into the stage's log.
@@ -66,6 +49,17 @@ impl<'a> Attempt<'a> {
         tokio::select! {
             done = doing => done.map_err(Into::into),
             () = self.work.stop.token().cancelled() => Err(Stopped::Asked),
+        }
+    }
+
+    /// What became of the attempt when it was told to stop: if its time limit ran out, with what was printed last.
+    pub(crate) fn asked(&self, last_lines: &[String]) -> Stopped {
+        match self.work.stop.outcome() {
+            Some(Outcome::Failed(failure)) => {
+                let lines = last_lines.iter().map(String::as_str);
+                Stopped::Red(Box::new(failure.with_last_lines(lines)))
+            }
+            _ => Stopped::Asked,
         }
     }
 
@@ -101,13 +95,21 @@ impl<'a> Attempt<'a> {
 
     /// Removes everything that the attempt started.
     pub(crate) async fn clean_up(&self) {
-        if let Err(error) = self
-            .engine()
-            .remove_labelled(&stage_labels(self.work))
-            .await
-        {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(run.id = %self.work.run.id, stage.name = %self.work.stage, error, "something of a stage is left");
+        let labels = stage_labels(self.work);
+        for left in (0..CLEAN_UPS).rev() {
+            match self.engine().remove_labelled(&labels).await {
+                Ok(_) => return,
+                Err(_) if left > 0 => tokio::time::sleep(Duration::from_millis(300)).await,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        run.id = %self.work.run.id,
+                        stage.name = %self.work.stage,
+                        error,
+                        "something of a stage is left"
+                    );
+                }
+            }
         }
     }
 }

@@ -151,7 +151,7 @@ networks: { back: }
         let all = parsed(file).unwrap();
         assert_eq!(
             all.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(),
-            ["redis", "seed", "api"]
+            ["api", "redis", "seed"]
         );
         let [api, redis, seed] = &all[..] else {
             panic!("{all:?}")

@@ -6,7 +6,7 @@ use container_stage::limits;
 use container_stage::naming::variables;
 use domain::spec::{Dependencies, FunctionalTest, Resources};
 use domain::stage::StageResult;
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 use crate::attempt::Attempt;
 use crate::compose;
@@ -144,13 +144,22 @@ async fn bring_up(
         };
         started.push((stack.start(member).await?, check));
     }
-    try_join_all(
-        started
-            .iter()
-            .map(|(started, check)| stack.ready(started, check)),
-    )
-    .await?;
-    Ok(())
+    let waits = started
+        .iter()
+        .map(|(started, check)| stack.ready(started, check));
+    let mut failed: Vec<Stopped> = join_all(waits)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    // The others were told to stop because of the first.
+    let first = failed
+        .iter()
+        .position(|stopped| !matches!(stopped, Stopped::Asked));
+    match first.or_else(|| failed.len().checked_sub(1)) {
+        Some(index) => Err(failed.swap_remove(index)),
+        None => Ok(()),
+    }
 }
 
 /// Starts the image under test and waits until it is ready.

@@ -46,7 +46,15 @@ pub(crate) async fn on_load_test(
         "--duration",
         &duration,
     ];
-    let (ended, printed) = edge(attempt, "load", &network, &argv, test.duration.get()).await?;
+    let (ended, printed) = edge(
+        attempt,
+        "load",
+        &network,
+        &argv,
+        test.duration.get(),
+        attempt.work.stop.token(),
+    )
+    .await?;
     attempt.say(printed.trim_end()).await;
     match ended.exit {
         StepExit::Exited(0) => {}

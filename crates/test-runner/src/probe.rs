@@ -1,5 +1,6 @@
 //! Waits until a container of a test is ready, and notices at once when it ends instead.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use container_stage::naming::stage_labels;
@@ -8,10 +9,11 @@ use engine::{
     StepExit, StepSpec,
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
 use crate::ended::Stopped;
-use crate::readiness::{Check, Sign};
+use crate::readiness::{Check, DEFAULT_PORT, Sign};
 
 /// How often something is asked again.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -38,54 +40,55 @@ pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
     pub(crate) container: &'a ContainerId,
     pub(crate) network: &'a str,
+    /// Ends the wait.
+    pub(crate) halt: &'a CancellationToken,
 }
 
-/// Waits for a sign of readiness.
+/// Waits for a sign of readiness. Dropping it half-way may leave a probe behind, so end it by its `halt`.
 pub(crate) async fn wait(
     attempt: &Attempt<'_>,
     target: &Target<'_>,
     check: &Check,
 ) -> Result<Waited, Stopped> {
-    let engine = attempt.engine();
-    let name = target.name;
-    let asked = async {
-        match &check.sign {
-            Sign::Http { path, port } => {
-                let port = port.unwrap_or(crate::readiness::DEFAULT_PORT);
-                outside(
-                    attempt,
-                    target,
-                    ["--http", &format!("http://{name}:{port}{path}")],
-                    check.timeout,
-                )
-                .await
-            }
-            Sign::Tcp(port) => {
-                outside(
-                    attempt,
-                    target,
-                    ["--tcp", &format!("{name}:{port}")],
-                    check.timeout,
-                )
-                .await
-            }
-            Sign::Command(argv) => inside(attempt, target, argv, check.timeout).await,
-            Sign::Running => running(attempt, target, check.timeout).await,
-            Sign::Completed => {
-                tokio::time::sleep(check.timeout).await;
+    let (name, timeout) = (target.name, check.timeout);
+    match &check.sign {
+        Sign::Http { path, port } => {
+            let port = port.unwrap_or(DEFAULT_PORT);
+            let url = format!("http://{name}:{port}{path}");
+            outside(attempt, target, ["--http", &url], timeout).await
+        }
+        Sign::Tcp(port) => {
+            let address = format!("{name}:{port}");
+            outside(attempt, target, ["--tcp", &address], timeout).await
+        }
+        Sign::Command(argv) => {
+            unless_ended(attempt, target, inside(attempt, target, argv, timeout)).await
+        }
+        Sign::Running => unless_ended(attempt, target, running(attempt, target, timeout)).await,
+        Sign::Completed => {
+            let too_long = async {
+                tokio::time::sleep(timeout).await;
                 Ok(Waited::Late("it is still running".to_owned()))
+            };
+            match unless_ended(attempt, target, too_long).await? {
+                Waited::Ended(0) => Ok(Waited::Ready),
+                other => Ok(other),
             }
         }
-    };
-    let waited = tokio::select! {
+    }
+}
+
+/// Asks for as long as the container runs. What asks is dropped when it ends.
+async fn unless_ended(
+    attempt: &Attempt<'_>,
+    target: &Target<'_>,
+    asked: impl Future<Output = Result<Waited, Stopped>>,
+) -> Result<Waited, Stopped> {
+    tokio::select! {
         biased;
-        code = engine.wait_exit(target.container) => Waited::Ended(code?),
-        waited = asked => waited?,
-        () = attempt.work.stop.token().cancelled() => return Err(Stopped::Asked),
-    };
-    match waited {
-        Waited::Ended(0) if check.sign == Sign::Completed => Ok(Waited::Ready),
-        other => Ok(other),
+        code = attempt.engine().wait_exit(target.container) => Ok(Waited::Ended(code?)),
+        waited = asked => waited,
+        () = target.halt.cancelled() => Err(Stopped::Asked),
     }
 }
 
@@ -107,14 +110,30 @@ async fn outside(
         "--interval",
         "200ms",
     ];
-    let (ended, printed) = edge(
+    let done = target.halt.child_token();
+    let probe_name = format!("probe-{}", target.name);
+    let mut probe = pin!(edge(
         attempt,
-        &format!("probe-{}", target.name),
+        &probe_name,
         target.network,
         &argv,
         timeout,
-    )
-    .await?;
+        &done
+    ));
+    let probed = tokio::select! {
+        biased;
+        code = attempt.engine().wait_exit(target.container) => Err(code),
+        probed = &mut probe => Ok(probed),
+    };
+    let (ended, printed) = match probed {
+        Ok(probed) => probed?,
+        Err(code) => {
+            // The probe ends and is removed before its network is.
+            done.cancel();
+            probe.await?;
+            return Ok(Waited::Ended(code?));
+        }
+    };
     match ended.exit {
         StepExit::Exited(0) => Ok(Waited::Ready),
         StepExit::Cancelled => Err(Stopped::Asked),
@@ -144,6 +163,7 @@ pub(crate) async fn edge(
     network: &str,
     argv: &[&str],
     time: Duration,
+    cancel: &CancellationToken,
 ) -> Result<(StepEnd, String), Stopped> {
     let image = attempt
         .unless_stopped(attempt.runner.edge.on(attempt.engine()))
@@ -165,12 +185,7 @@ pub(crate) async fn edge(
         }
         String::from_utf8_lossy(&printed).into_owned()
     };
-    let (ended, printed) = tokio::join!(
-        attempt
-            .engine()
-            .run_step(step, sink, attempt.work.stop.token()),
-        collect
-    );
+    let (ended, printed) = tokio::join!(attempt.engine().run_step(step, sink, cancel), collect);
     Ok((ended?, printed))
 }
 

@@ -125,7 +125,10 @@ impl StageHandler for Runner {
     const KIND: JobKind = JobKind::Test;
 
     async fn handle(&self, work: Work) -> Outcome {
-        let attempt = Attempt::new(self, &work);
+        let attempt = Attempt {
+            runner: self,
+            work: &work,
+        };
         let ended = match &work.stage {
             StageName::UnitTest => on_unit_test(&attempt).await,
             StageName::FunctionalTest => on_functional_test(&attempt).await,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use container_stage::naming::stage_labels;
 use domain::stage::Failure;
 use engine::{Attachment, ContainerId, ContainerSpec, ContainerState, Limits};
+use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
 use crate::ended::Stopped;
@@ -19,6 +20,8 @@ const SHOWN_LINES: usize = 50;
 pub(crate) struct Stack<'a> {
     attempt: &'a Attempt<'a>,
     network: String,
+    /// Ends all waiting: nothing more can come of it once one container failed.
+    halt: CancellationToken,
 }
 
 /// What to start.
@@ -50,7 +53,12 @@ impl<'a> Stack<'a> {
             .engine()
             .ensure_network(&network, &stage_labels(attempt.work))
             .await?;
-        Ok(Self { attempt, network })
+        let halt = attempt.work.stop.token().child_token();
+        Ok(Self {
+            attempt,
+            network,
+            halt,
+        })
     }
 
     /// The network's name.
@@ -90,9 +98,19 @@ impl<'a> Stack<'a> {
             name: &started.name,
             container: &started.container,
             network: &self.network,
+            halt: &self.halt,
         };
         let name = &started.name;
-        let reason = match probe::wait(self.attempt, &target, check).await? {
+        let waited = match probe::wait(self.attempt, &target, check).await {
+            Err(Stopped::Asked) => {
+                return Err(self.attempt.asked(&self.last_lines(started).await));
+            }
+            other => other,
+        };
+        if !matches!(waited, Ok(Waited::Ready)) {
+            self.halt.cancel();
+        }
+        let reason = match waited? {
             Waited::Ready => {
                 self.attempt
                     .say(&format!(

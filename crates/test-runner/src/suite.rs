@@ -39,7 +39,7 @@ pub(crate) async fn run(attempt: &Attempt<'_>, suite: Suite<'_>) -> Result<Stage
     step.network = suite
         .network
         .map(|network| Attachment::new(network, ["tests"]));
-    step.limits = limits::of(&suite.resources, Some(attempt.time_left()));
+    step.limits = limits::of(&suite.resources, Some(work.time_limit));
     step.labels = stage_labels(work);
     step.keep = true;
     if suite.place.needs_files() {
@@ -53,7 +53,7 @@ pub(crate) async fn run(attempt: &Attempt<'_>, suite: Suite<'_>) -> Result<Stage
     let last_lines = output.finish().await;
     let ended = ended?;
     if ended.exit == StepExit::Cancelled {
-        return Err(Stopped::Asked);
+        return Err(attempt.asked(&last_lines));
     }
     let report = match &ended.container {
         Some(container) if !suite.reports.is_empty() => {

@@ -55,7 +55,7 @@ pub(crate) struct Bench {
     pub(crate) run: String,
     bus: Bus,
     runs: Log<Run>,
-    registry: TestRegistry,
+    _registry: TestRegistry,
     platform: PlatformSpec,
     stop: CancellationToken,
     service: JoinHandle<Result<()>>,
@@ -157,7 +157,7 @@ impl Bench {
             run: format!("run-{}", &id[..12]),
             runs: Log::new(bus.events()),
             bus,
-            registry,
+            _registry: registry,
             platform,
             stop,
             service,
@@ -341,13 +341,9 @@ impl Bench {
         let left = self.engine.remove_labelled(&self.labels()).await?;
         self.stop.cancel();
         self.service.await??;
-        let ours = format!("{}/*", self.registry.address());
-        let images = Command::new("docker")
-            .args(["images", "-q", &ours])
-            .output()?;
-        for id in String::from_utf8_lossy(&images.stdout).lines() {
-            Command::new("docker").args(["rmi", "-f", id]).output()?;
-        }
+        let repository = self.platform.development_repository(&"delivery".parse()?);
+        let ours = format!("{repository}:run-{}", self.run);
+        self.engine.remove_image(&ours).await?;
         ensure!(left == Removed::default(), "left behind: {left:?}");
         Ok(())
     }

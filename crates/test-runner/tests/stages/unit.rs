@@ -97,11 +97,11 @@ async fn tests_that_hang_are_stopped_and_show_their_last_lines() -> Result<()> {
         return Ok(());
     }
     let bench = Bench::start().await?;
-    let repository = repository("    timeout: 3s\n    run: ['echo connecting', 'sleep 600']\n")?;
+    let repository = repository("    timeout: 5s\n    run: ['echo connecting', 'sleep 600']\n")?;
     let failure = red(bench
         .outcome(&repository, &StageName::UnitTest, BTreeMap::new())
         .await?);
-    assert!(failure.reason.contains("time limit of 3 s"), "{failure:?}");
+    assert!(failure.reason.contains("time limit of 5 s"), "{failure:?}");
     assert!(
         failure.last_lines.contains(&"connecting".to_owned()),
         "{failure:?}"
