@@ -1,0 +1,450 @@
+//! An installation of Slipway for one test: `slipway up` with a data directory, registries and environments of its own.
+
+mod cleanup;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::registry::TestRegistry;
+use tokio::process::{Child, Command};
+
+use crate::binaries::Binaries;
+use crate::{Answer, docker, eventually, processes};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// No run of these tests takes longer.
+const RUN_LIMIT: Duration = Duration::from_secs(240);
+
+/// What is special about an installation.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// How many people must agree before a deployment to production.
+    pub approvals: u32,
+    /// The secret of the webhooks of all forges.
+    pub webhook_secret: Option<String>,
+    /// Images that the engine must have, besides the small service's.
+    pub images: &'static [&'static str],
+}
+
+/// Slipway, running. Everything that it made on the engine is removed when it is dropped.
+#[derive(Debug)]
+pub struct Installation {
+    /// The registry for everything that is built.
+    pub development: TestRegistry,
+    /// The registry for releases.
+    pub production: TestRegistry,
+    name: String,
+    folder: TempDir,
+    binaries: Binaries,
+    listen: String,
+    process: Option<Child>,
+    runs: Mutex<BTreeSet<String>>,
+}
+
+impl Installation {
+    /// Starts one without approvals; see [`Installation::with`].
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start() -> Result<Option<Self>> {
+        Self::with(Setup::default()).await
+    }
+
+    /// Starts one with the environments [`Self::test`] and [`Self::live`], and waits until it answers. `None` where
+    /// the machine lacks what it takes, after saying so; with `SLIPWAY_TEST_REQUIRE=1` that is a panic.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn with(setup: Setup) -> Result<Option<Self>> {
+        if !testkit::docker::engine_answers() || !images_are_there(&setup) {
+            return Ok(None);
+        }
+        testkit::docker::busybox_image()?;
+        let mut here = Self {
+            development: TestRegistry::start().await?,
+            production: TestRegistry::start().await?,
+            name: unique_name(),
+            folder: tempfile::Builder::new().prefix("slipway-test-").tempdir()?,
+            binaries: tokio::task::spawn_blocking(Binaries::find).await??,
+            listen: "127.0.0.1:0".to_owned(),
+            process: None,
+            runs: Mutex::default(),
+        };
+        here.write_platform(&setup)?;
+        here.up().await?;
+        // A gateway that is started again is found where it was.
+        here.listen = here.server()?.trim_start_matches("http://").to_owned();
+        Ok(Some(here))
+    }
+
+    fn write_platform(&self, setup: &Setup) -> Result<()> {
+        let mut platform = format!(
+            "registries:\n  development: {{ address: \"{}\" }}\n  production: {{ address: \"{}\" }}\n\
+             environments:\n  {}: {{}}\n  {}: {{ production: true, approvals: {} }}\n",
+            self.development.address(),
+            self.production.address(),
+            self.test(),
+            self.live(),
+            setup.approvals,
+        );
+        if let Some(secret) = &setup.webhook_secret {
+            let file = self.path("webhook-secret");
+            fs::write(&file, secret)?;
+            platform.push_str("webhooks:\n");
+            for forge in ["github", "gitlab", "gitea"] {
+                platform.push_str(&format!(
+                    "  {forge}: {{ secret: \"file:{}\" }}\n",
+                    file.display()
+                ));
+            }
+        }
+        Ok(fs::write(self.path("platform.yaml"), platform)?)
+    }
+
+    /// The name of the environment that comes first.
+    #[must_use]
+    pub fn test(&self) -> String {
+        format!("{}-test", self.name)
+    }
+
+    /// The name of the environment that is production.
+    #[must_use]
+    pub fn live(&self) -> String {
+        format!("{}-production", self.name)
+    }
+
+    /// The name of a deployment's stage: `deploy:<environment>`.
+    #[must_use]
+    pub fn deploy(environment: &str) -> String {
+        format!("deploy:{environment}")
+    }
+
+    /// A file or folder of the installation.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Where the gateway is.
+    ///
+    /// # Errors
+    /// When it did not say so.
+    pub fn server(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.data().join("endpoint"))?
+            .trim()
+            .to_owned())
+    }
+
+    /// Where NATS is, as `slipway up` says it.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub fn nats_url(&self) -> Result<String> {
+        let log = self.log();
+        let at = log
+            .rfind("nats://")
+            .context("slipway up does not say where NATS is")?;
+        Ok(log[at..]
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    /// What `slipway up` printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read(self.path("up.log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Starts `slipway up`, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn up(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "it runs already");
+        let _ = fs::remove_file(self.data().join("endpoint"));
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("up.log"))?;
+        let process = Command::new(&self.binaries.slipway)
+            .args(["up", "--nats-port", "0", "--listen", &self.listen])
+            .args(["--development-registry", &self.development.address()])
+            .args(["--production-registry", &self.production.address()])
+            .arg("--data-dir")
+            .arg(self.data())
+            .arg("--platform")
+            .arg(self.path("platform.yaml"))
+            .arg("--edge-binary")
+            .arg(&self.binaries.edge)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        self.process = Some(process);
+        eventually("slipway up answers", START_LIMIT, async || {
+            if let Some(process) = &mut self.process
+                && let Some(status) = process.try_wait()?
+            {
+                bail!("slipway up ended ({status}): {}", self.log());
+            }
+            if !self.data().join("endpoint").exists() {
+                return Ok(None);
+            }
+            let answer = self.slipway(&["run", "list"]).await?;
+            Ok(answer.good.then_some(()))
+        })
+        .await
+    }
+
+    /// The process id of `slipway up`.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self) -> Result<u32> {
+        self.process
+            .as_ref()
+            .and_then(Child::id)
+            .context("slipway up does not run")
+    }
+
+    /// Ends `slipway up` as a crash would, in the middle of whatever it does. Its NATS server is left behind.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("slipway up does not run")?;
+        Ok(process.kill().await?)
+    }
+
+    /// Asks `slipway up` to end, and waits until it did so in order.
+    ///
+    /// # Errors
+    /// When it does not run, does not end, or ends with an error.
+    pub async fn terminate(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("slipway up does not run")?;
+        processes::terminate(process.id().context("slipway up ended by itself")?);
+        let ended = tokio::time::timeout(STOP_LIMIT, process.wait()).await;
+        let status = ended.context("slipway up does not end when it is asked to")??;
+        ensure!(
+            status.success(),
+            "slipway up ended with {status}: {}",
+            self.log()
+        );
+        Ok(())
+    }
+
+    /// Runs the `slipway` command with `--output json`, as the one who started the installation.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn slipway(&self, arguments: &[&str]) -> Result<Answer> {
+        self.slipway_with(arguments, &[]).await
+    }
+
+    /// Runs the `slipway` command with `--output json` and more variables, such as another `SLIPWAY_TOKEN`.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn slipway_with(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let arguments = [arguments, &["--output", "json"]].concat();
+        let answer = self.command(&arguments, variables).await?;
+        self.remember(&answer);
+        Ok(answer)
+    }
+
+    /// Runs the `slipway` command as a person would.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn slipway_plain(&self, arguments: &[&str]) -> Result<String> {
+        Ok(self.command(arguments, &[]).await?.out)
+    }
+
+    async fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Answer> {
+        let command = Command::new(&self.binaries.slipway)
+            .args(arguments)
+            .env("SLIPWAY_DATA_DIR", self.data())
+            .env_remove("SLIPWAY_TOKEN")
+            .env_remove("SLIPWAY_SERVER")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(RUN_LIMIT, command).await;
+        let output = output.with_context(|| {
+            format!(
+                "slipway {} does not end:\n{}",
+                arguments.join(" "),
+                self.log()
+            )
+        })??;
+        Ok(Answer {
+            good: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Carries a commit of a repository with one service to its rest.
+    ///
+    /// # Errors
+    /// When there is not one run.
+    pub async fn carry(&self, repository: &Path, reference: &str) -> Result<Value> {
+        let repository = repository.to_str().context("a path that is text")?;
+        let arguments = [
+            "run",
+            "start",
+            "--repository",
+            repository,
+            "--ref",
+            reference,
+            "--wait",
+        ];
+        self.slipway(&arguments).await?.run()
+    }
+
+    /// Starts a run, and does not wait for it.
+    ///
+    /// # Errors
+    /// When there is not one run.
+    pub async fn begin(&self, repository: &Path) -> Result<String> {
+        let repository = repository.to_str().context("a path that is text")?;
+        let answer = self
+            .slipway(&["run", "start", "--repository", repository, "--ref", "main"])
+            .await?;
+        Ok(crate::cli::text(&answer.run()?, "run_id").to_owned())
+    }
+
+    /// A run as it is now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn run(&self, id: &str) -> Result<Value> {
+        self.slipway(&["run", "show", id]).await?.json()
+    }
+
+    /// Waits until a run has ended, or waits for a person.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn at_rest(&self, id: &str) -> Result<Value> {
+        let what = format!("run {id} is at rest");
+        let at_rest = eventually(&what, RUN_LIMIT, async || {
+            let run = self.run(id).await?;
+            Ok((!["queued", "running"].contains(&crate::cli::text(&run, "state"))).then_some(run))
+        });
+        match at_rest.await {
+            Ok(run) => Ok(run),
+            Err(error) => Err(error.context(format!("{:#}", self.run(id).await?))),
+        }
+    }
+
+    /// Waits until a stage of a run is in a state, or beyond: has ended.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn stage_reaches(&self, id: &str, stage: &str, state: &str) -> Result<Value> {
+        eventually(
+            &format!("stage {stage} is {state}"),
+            RUN_LIMIT,
+            async || {
+                let run = self.run(id).await?;
+                let now = crate::cli::text(crate::cli::stage(&run, stage)?, "state").to_owned();
+                Ok(
+                    (now == state || !["pending", "queued", "running"].contains(&now.as_str()))
+                        .then_some(run),
+                )
+            },
+        )
+        .await
+    }
+
+    /// A service as an environment shows it.
+    ///
+    /// # Errors
+    /// When the environment does not answer.
+    pub async fn deployed(&self, environment: &str, service: &str) -> Result<Option<Value>> {
+        let shown = self
+            .slipway(&["environment", "show", environment])
+            .await?
+            .json()?;
+        let services = shown["services"]
+            .as_array()
+            .context("an environment without services")?;
+        Ok(services
+            .iter()
+            .find(|found| found["service"] == service)
+            .cloned())
+    }
+
+    /// The containers of a service in an environment that take traffic, each with the digest of its image and its
+    /// state.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn replicas(environment: &str, service: &str) -> Result<Vec<String>> {
+        let (environment, service) = (
+            format!("slipway.environment={environment}"),
+            format!("slipway.service={service}"),
+        );
+        docker::containers(&["slipway.role=replica", &environment, &service])
+    }
+
+    fn remember(&self, answer: &Answer) {
+        let Ok(json) = answer.json() else { return };
+        let runs = json["runs"].as_array().into_iter().flatten().chain([&json]);
+        let ids = runs
+            .filter_map(|run| run["run_id"].as_str())
+            .map(str::to_owned);
+        self.runs
+            .lock()
+            .expect("nobody panics with the lock")
+            .extend(ids);
+    }
+}
+
+fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "t{:x}{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+fn images_are_there(setup: &Setup) -> bool {
+    let required = std::env::var("SLIPWAY_TEST_REQUIRE").is_ok_and(|value| value == "1");
+    let missing = setup.images.iter().find(|image| !docker::has_image(image));
+    if let Some(image) = missing {
+        assert!(
+            !required,
+            "the engine has no image {image}, and SLIPWAY_TEST_REQUIRE=1 asks for it"
+        );
+        eprintln!("SKIPPED: the engine has no image {image}");
+    }
+    missing.is_none()
+}
