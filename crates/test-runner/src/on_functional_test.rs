@@ -174,8 +174,10 @@ async fn start_service(
     let deploy = created.spec.deploy.as_ref();
     let exposed = attempt.engine().inspect_image(image).await?.exposed_ports;
     let entrance = entrance(tests, deploy, &exposed);
-    let mut env = BTreeMap::from([("PORT".to_owned(), entrance.port.to_string())]);
-    env.extend(variables(attempt.work));
+    // What a deployed replica is given, too.
+    let mut env = variables(attempt.work);
+    env.retain(|name, _| matches!(name.as_str(), "SLIPWAY_SERVICE" | "SLIPWAY_VERSION"));
+    env.insert("PORT".to_owned(), entrance.port.to_string());
     env.extend(env_of(&tests.env));
     let name = attempt.work.run.change.service.to_string();
     attempt

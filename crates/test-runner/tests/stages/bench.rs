@@ -1,6 +1,7 @@
 //! A test-runner at work, and runs that have come to the stage under test.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -18,15 +19,22 @@ use domain::stage::{Artifact, Failure, Outcome, StageName, StageResult};
 use engine::labels::{self, Labels};
 use engine::{BuildSpec, Context, Engine, Removed};
 use jiff::Timestamp;
+use proto::test_runner::v1::test_runner_service_client::TestRunnerServiceClient;
+use proto::test_runner::v1::{Capacity, GetCapacityRequest};
+use service_kit::auth::Secret;
+use service_kit::grpc::{ShowToken, channel};
 use tempfile::TempDir;
 use test_runner::{Config, Service};
 use testkit::git::GitRepository;
 use testkit::nats::TestNats;
 use testkit::registry::TestRegistry;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// The token that opens the test-runner's gRPC.
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// How long a stage may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -55,6 +63,7 @@ pub(crate) struct Bench {
     pub(crate) run: String,
     bus: Bus,
     runs: Log<Run>,
+    address: SocketAddr,
     _registry: TestRegistry,
     platform: PlatformSpec,
     stop: CancellationToken,
@@ -135,7 +144,7 @@ impl Bench {
             .shift_insert(0, environment.clone(), test);
         let directory = tempfile::tempdir()?;
         let tokens = directory.path().join("tokens");
-        std::fs::write(&tokens, "tests 0123456789abcdef0123456789abcdef\n")?;
+        std::fs::write(&tokens, format!("tests {TOKEN}\n"))?;
         let mut arguments = vec![
             "test-runner".to_owned(),
             format!("--token-file={}", tokens.display()),
@@ -148,15 +157,18 @@ impl Bench {
         let config = Arguments::parse_from(arguments).config;
         let bus = Bus::connect(&BusConfig::new(nats.url(), "tests")).await?;
         let stop = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let service = Service::new(config, platform.clone(), bus.clone()).with_listener(listener);
         #[expect(clippy::disallowed_methods, reason = "awaited by `finish`")]
-        let service =
-            tokio::spawn(Service::new(config, platform.clone(), bus.clone()).run(stop.clone()));
+        let service = tokio::spawn(service.run(stop.clone()));
         Ok(Self {
             engine: Engine::connect().await?,
             environment,
             run: format!("run-{}", &id[..12]),
             runs: Log::new(bus.events()),
             bus,
+            address,
             _registry: registry,
             platform,
             stop,
@@ -317,6 +329,17 @@ impl Bench {
                 other => return Ok(other.map(drop)?),
             }
         }
+    }
+
+    /// What the test-runner answers when it is asked for its capacity.
+    pub(crate) async fn capacity(&self) -> Result<Capacity> {
+        let token = ShowToken::new(&Secret::new(TOKEN))?;
+        let channel = channel(&format!("http://{}", self.address))?;
+        let mut client = TestRunnerServiceClient::with_interceptor(channel, token);
+        Ok(client
+            .get_capacity(GetCapacityRequest {})
+            .await?
+            .into_inner())
     }
 
     /// Everything that the stage printed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use domain::stage::{StageName, TestCounts};
+use domain::stage::{Artifact, Outcome, StageName, TestCounts};
 use testkit::git::GitRepository;
 use testkit::needs_docker;
 
@@ -109,18 +109,69 @@ async fn tests_that_hang_are_stopped_and_show_their_last_lines() -> Result<()> {
     bench.finish().await
 }
 
+const BUILT: &str = "service: delivery\nbuild: { image: debian, run: ['true'] }\n\
+                     test: { unit: { run: ['test ! -e data.txt', 'pwd'] } }";
+
+fn workspace(image: &str, engine: &str) -> BTreeMap<StageName, Artifact> {
+    let (image, engine) = (image.to_owned(), engine.to_owned());
+    BTreeMap::from([(StageName::Build, Artifact::Workspace { image, engine })])
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_build_and_an_image_it_says_what_to_write() -> Result<()> {
+async fn the_workspace_that_the_build_left_is_taken_as_it_is() -> Result<()> {
+    needs_docker!();
+    if !has_images(&[DEBIAN]) {
+        return Ok(());
+    }
+    let bench = Bench::start().await?;
+    let repository = GitRepository::with_files(&[("slipway.yaml", BUILT), ("data.txt", "")])?;
+    let workspace = workspace(DEBIAN, bench.engine.id());
+    green(
+        bench
+            .outcome(&repository, &StageName::UnitTest, workspace)
+            .await?,
+    );
+    assert!(
+        bench
+            .log(&StageName::UnitTest)
+            .await?
+            .contains("\n/workspace\n")
+    );
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_on_another_engine_is_another_test_runners_to_find() -> Result<()> {
     needs_docker!();
     let bench = Bench::start().await?;
-    let repository = GitRepository::with_files(&[(
-        "slipway.yaml",
-        "service: delivery\ntest: { unit: { run: ['true'], image: nowhere.invalid/none:1 } }",
-    )])?;
-    let outcome = bench
-        .outcome(&repository, &StageName::UnitTest, BTreeMap::new())
-        .await?;
-    let text = format!("{outcome:?}");
-    assert!(text.contains("nowhere.invalid/none:1"), "{text}");
+    let repository = GitRepository::with_files(&[("slipway.yaml", BUILT)])?;
+    let workspace = workspace("slipway-workspace/delivery:none", "elsewhere");
+    match bench
+        .outcome(&repository, &StageName::UnitTest, workspace)
+        .await?
+    {
+        Outcome::Errored {
+            failure,
+            retryable: true,
+        } => {
+            assert!(
+                failure
+                    .reason
+                    .contains("on the container engine elsewhere only"),
+                "{failure:?}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_says_how_busy_it_is() -> Result<()> {
+    needs_docker!();
+    let bench = Bench::start().await?;
+    let capacity = bench.capacity().await?;
+    assert_eq!((capacity.slots, capacity.slots_in_use), (2, 0));
+    assert_eq!(capacity.engine_id, bench.engine.id());
     bench.finish().await
 }
