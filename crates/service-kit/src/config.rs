@@ -17,6 +17,9 @@ pub struct Common {
     /// NATS credentials file.
     #[arg(long, env = "SLIPWAY_NATS_CREDENTIALS")]
     pub nats_credentials: Option<PathBuf>,
+    /// NATS's monitoring address, such as `http://nats:8222`: whether it syncs every message can be seen only there.
+    #[arg(long, env = "SLIPWAY_NATS_MONITORING_URL")]
+    pub nats_monitoring_url: Option<String>,
     /// The organisation's file: registries and environments.
     #[arg(long, env = "SLIPWAY_PLATFORM", default_value = "platform.yaml")]
     pub platform: PathBuf,

@@ -93,6 +93,7 @@ async fn begin<C: Configuration, F: Future<Output = anyhow::Result<()>>>(
 fn bus_config(name: &str, common: &Common) -> BusConfig {
     BusConfig {
         credentials_file: common.nats_credentials.clone(),
+        monitoring_url: common.nats_monitoring_url.clone(),
         replicas: common.nats_replicas,
         ..BusConfig::new(common.nats_url.clone(), format!("slipway-{name}"))
     }

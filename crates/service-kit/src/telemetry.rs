@@ -3,6 +3,8 @@
 //! `RUST_LOG` filters (default `info`), `SLIPWAY_LOG_FORMAT=json` writes one JSON object a line, and
 //! `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector (gRPC).
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
@@ -36,7 +38,8 @@ pub fn start(service: &'static str) -> Telemetry {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,h2=warn,hyper=warn,tonic=warn,async_nats=warn,opentelemetry=warn"));
     let json = std::env::var("SLIPWAY_LOG_FORMAT").is_ok_and(|format| format == "json");
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.compact().boxed() };
     let traces = exporter(service);
     let spans = traces.as_ref().map(|t| tracing_opentelemetry::layer().with_tracer(t.tracer("slipway")));

@@ -122,6 +122,7 @@ impl TestGateway {
                 nats_url: self.nats.url(),
                 nats_replicas: 1,
                 nats_credentials: None,
+                nats_monitoring_url: None,
                 platform: PathBuf::new(),
                 token_file: self.folder.path().join("tokens"),
             },

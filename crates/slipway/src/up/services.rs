@@ -53,6 +53,7 @@ impl Parts {
             nats_url: nats_url.to_owned(),
             nats_replicas: 1,
             nats_credentials: None,
+            nats_monitoring_url: None,
             platform: args.platform.clone().unwrap_or_default(),
             token_file: data.token_file(),
         };
