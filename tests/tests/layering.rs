@@ -263,6 +263,8 @@ fn cargo(arguments: &[&str]) -> Result<String> {
         .args(arguments)
         .arg("--offline")
         .current_dir(root())
+        // It would make `cargo tree` show the whole workspace.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
         .output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(
