@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{StageHandler, Worker, enqueue_ready, new_worker_id};
 
 /// A test that waits this long has failed.
-const LIMIT: Duration = Duration::from_secs(45);
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) const IMAGE_ONLY: &str = "
 service: delivery

@@ -104,3 +104,25 @@ async fn jobs_that_a_crash_of_the_server_lost_are_done() {
         assert_eq!(run.state(), RunState::Succeeded, "{}", run.reason());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_stage_goes_on_though_the_server_forgot_its_job() {
+    let mut bed = Bed::new().await;
+    // Longer than a worker bears to be without a sign from the queue.
+    let script = Script::new(|work| async move {
+        tokio::select! {
+            () = tokio::time::sleep(worker::ACK_WAIT) => success(),
+            () = work.stop.token().cancelled() => work.stop.outcome().expect("it was told to stop"),
+        }
+    });
+    let _workers = [1, 2].map(|_| Process::start(&bed, Builds(script.clone()), 1));
+    let id = bed.begin(IMAGE_ONLY).await;
+    bed.until("the image began", &id, |run| !run.running().is_empty())
+        .await;
+
+    bed.server.restart().await.unwrap();
+    let run = bed.until_ended(&id).await;
+
+    assert_eq!(run.state(), RunState::Succeeded, "{}", run.reason());
+    assert_eq!(script.begun().len(), 1);
+}
