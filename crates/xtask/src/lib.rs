@@ -1,6 +1,7 @@
-//! Repository chores: setup, test, verify, code generation.
+//! Repository chores: setup, demo, test, verify, code generation.
 
 pub mod codegen;
+pub mod demo;
 pub mod process;
 pub mod setup;
 pub mod test;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::demo;
 use xtask::setup::Purpose;
 
 /// Repository chores.
@@ -22,6 +23,8 @@ enum Chore {
         #[arg(long = "for", default_value = "demo")]
         purpose: Purpose,
     },
+    /// Carries the demo application from a commit to production on this machine
+    Demo(demo::Options),
     /// Sets up and runs every test that this machine can run
     Test,
     /// Checks format, lints, dependencies and tests: what the continuous integration runs
@@ -35,6 +38,7 @@ async fn main() -> Result<ExitCode> {
     let root = xtask::repository_root();
     let in_order = match Arguments::parse().chore {
         Chore::Setup { purpose } => xtask::setup::run(&root, purpose).await?.complete(),
+        Chore::Demo(options) => demo::run(&root, options).await?,
         Chore::Test => xtask::test::run(&root).await?,
         Chore::Verify => xtask::verify::run(&root).await?,
         Chore::Codegen => xtask::codegen::run(&root).map(|()| true)?,

@@ -14,12 +14,38 @@ pub const QUESTION: Duration = Duration::from_secs(20);
 pub const WORK: Duration = Duration::from_secs(30 * 60);
 
 /// A command that dies with this program and reads nothing from the terminal.
-pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+pub fn command<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = Command::new(program);
     command
         .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    command
+}
+
+/// Cargo, without what `cargo run` told this program about itself: build scripts that look at such variables would run
+/// again each time.
+pub fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    const TOLD: [&str; 6] = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+        "OUT_DIR",
+    ];
+    let mut command = command("cargo", arguments);
+    for (name, _) in std::env::vars_os() {
+        if TOLD
+            .iter()
+            .any(|told| name.to_string_lossy().starts_with(told))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -76,7 +102,8 @@ pub fn in_path(program: &str) -> bool {
         .any(|directory| directory.join(program).is_file())
 }
 
-fn shown(command: &Command) -> String {
+/// A command as a person would type it.
+pub fn shown(command: &Command) -> String {
     let command = command.as_std();
     std::iter::once(command.get_program())
         .chain(command.get_args())

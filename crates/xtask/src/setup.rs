@@ -12,6 +12,7 @@ mod report;
 mod stand_in;
 
 pub use images::Image;
+pub(crate) use machine::state_directory;
 pub use report::{Missing, Report};
 
 use std::path::Path;

@@ -47,7 +47,7 @@ impl Runner {
     }
 
     fn suites(&self) -> Vec<Command> {
-        let cargo = |arguments: &[&str]| process::command("cargo", arguments);
+        let cargo = |arguments: &[&str]| process::cargo(arguments);
         match self {
             // nextest does not run the examples in the documentation.
             Self::Nextest => vec![

@@ -37,7 +37,7 @@ pub async fn run(root: &Path) -> Result<bool> {
 
 async fn passes(root: &Path, arguments: &[&str]) -> Result<bool> {
     println!("$ cargo {}", arguments.join(" "));
-    let status = process::command("cargo", arguments)
+    let status = process::cargo(arguments)
         .current_dir(root)
         .status()
         .await

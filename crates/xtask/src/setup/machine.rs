@@ -31,7 +31,7 @@ impl Machine {
 }
 
 /// Where Slipway's chores keep logs and state between runs.
-pub(super) fn state_directory() -> PathBuf {
+pub(crate) fn state_directory() -> PathBuf {
     let base = std::env::var_os("XDG_STATE_HOME").map_or_else(
         || {
             PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()))
