@@ -129,13 +129,24 @@ impl Probe {
     /// Asks until the answer is yes and returns how long that took; on timeout, the last failure.
     pub async fn wait(&self, within: Duration, interval: Duration) -> Result<Duration, ProbeError> {
         let start = Instant::now();
+        let mut last = None;
         loop {
             let left = within.saturating_sub(start.elapsed()).min(ONE_TIMEOUT);
-            match once(&self.question, &self.authority, &self.endpoint, left).await {
+            let error = match once(&self.question, &self.authority, &self.endpoint, left).await {
                 Ok(()) => return Ok(start.elapsed()),
-                Err(error) if start.elapsed() + interval >= within => return Err(error),
-                Err(error) => tracing::debug!(error = chain(&error), "not yet"),
+                Err(error) => error,
+            };
+            tracing::debug!(error = chain(&error), "not yet");
+            // A question that was cut short says less than the one before it.
+            let cut_short = left < ONE_TIMEOUT && matches!(error, ProbeError::Late { .. });
+            let telling = match last.take() {
+                Some(before) if cut_short => before,
+                _ => error,
+            };
+            if start.elapsed() + interval >= within {
+                return Err(telling);
             }
+            last = Some(telling);
             sleep(interval).await;
         }
     }
