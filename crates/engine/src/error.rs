@@ -185,13 +185,14 @@ impl Error {
             | Self::PullFailed { .. }
             | Self::PushFailed { .. }
             | Self::BuildBroken { .. }
+            // Somebody removed it meanwhile: another attempt makes it again.
+            | Self::NotFound { .. }
             | Self::Archive { .. } => ErrorClass::Infrastructure { retryable: true },
             Self::Refused { status, .. } => ErrorClass::Infrastructure {
                 retryable: *status >= 500,
             },
             Self::BadHost { .. }
             | Self::NameTaken { .. }
-            | Self::NotFound { .. }
             | Self::PushRefused { .. } => ErrorClass::Infrastructure { retryable: false },
             Self::Invalid(_)
             | Self::CannotStart { .. }
