@@ -100,18 +100,17 @@ async fn rollout(
         Ok(placement) => placement,
         Err(reason) => return Ok(outcome::red(reason, &[])),
     };
-    let started = update(&deployer.rollouts, &key, |rollouts| match &rollouts.active {
-        Some(active) if active.run == placement.run => None,
-        _ => Some(Event::Started { placement: placement.clone() }),
-    })
-    .await?;
+    let started = match begin(deployer, work, &key, &placement).await? {
+        Ok(started) => started,
+        Err(asked) => return Ok(asked),
+    };
     let before = started.current().cloned();
     let wanted = wanted(work.created().spec.clone(), &placement, environment);
     output.say(&format!("rolling out {} {} to {environment}", wanted.service, wanted.version)).await;
     let (end, outcome) = match converge(deployer, &wanted, Some(work), output).await {
         Converged::Done { address } => {
             let result = StageResult {
-                summary: format!("{} at {address}, {} replicas ready", wanted.version, wanted.deploy.replicas),
+                summary: format!("{} at {address}, {} ready", wanted.version, replicas(wanted.deploy.replicas)),
                 artifact: Some(Artifact::Deployment { address: address.clone() }),
                 tests: None,
             };
@@ -133,6 +132,30 @@ async fn rollout(
     })
     .await?;
     Ok(outcome)
+}
+
+/// Appends that the rollout begins, or goes on with the one that began before. Two runs may have been admitted at the
+/// same moment: only one of them can be the active one, the other waits here.
+async fn begin(
+    deployer: &Deployer,
+    work: &Work,
+    key: &(EnvironmentName, ServiceName),
+    placement: &Placement,
+) -> Result<Result<Rollouts, Outcome>, bus::Error> {
+    loop {
+        let rollouts = update(&deployer.rollouts, key, |rollouts| {
+            rollouts.active.is_none().then(|| Event::Started { placement: placement.clone() })
+        })
+        .await?;
+        if rollouts.active.as_ref().is_some_and(|active| active.run == placement.run) {
+            return Ok(Ok(rollouts));
+        }
+        if let Some(asked) = work.stop.outcome() {
+            return Ok(Err(asked));
+        }
+        without_abandoned(deployer, key, rollouts).await?;
+        tokio::time::sleep(TURN).await;
+    }
 }
 
 fn with_reason(how: Ended, failure: Failure, reason: String) -> Outcome {
@@ -191,6 +214,10 @@ async fn placement(
         is_rollback: matches!(run.change.kind, Kind::Rollback(_)),
         at: Timestamp::now(),
     }))
+}
+
+fn replicas(count: u32) -> String {
+    if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
 }
 
 fn promoted(run: &Run) -> Option<(String, domain::ids::Digest)> {

@@ -44,10 +44,10 @@ impl RegistryPromoterService for Questions {
             return Err(Status::invalid_argument(format!("{} is in neither registry", request.repository)));
         };
         let reference = identifier(&request.reference)?;
-        let Some(found) = registry.resolve(&name, reference.clone()).await.map_err(status)? else {
+        let Some(found) = registry.resolve(&name, reference.clone()).await.map_err(|error| status(&error))? else {
             return Ok(Response::new(Inspection::default()));
         };
-        let image = registry.image_config(&name, reference, None).await.map_err(status)?;
+        let image = registry.image_config(&name, reference, None).await.map_err(|error| status(&error))?;
         Ok(Response::new(Inspection {
             exists: true,
             digest: found.digest.to_string(),
@@ -86,7 +86,7 @@ fn identifier(text: &str) -> Result<Identifier, Status> {
         .map_err(|error| Status::invalid_argument(format!("reference: {error}")))
 }
 
-fn status(error: registry::Error) -> Status {
+fn status(error: &registry::Error) -> Status {
     match error.class() {
         ErrorClass::NotFound => Status::not_found(error.to_string()),
         ErrorClass::Refused => Status::permission_denied(error.to_string()),
