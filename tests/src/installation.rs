@@ -24,6 +24,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// No run of these tests takes longer.
 const RUN_LIMIT: Duration = Duration::from_secs(240);
 
+/// Who starts an installation with colleagues.
+pub const OPERATOR: &str = "ada";
+
 /// What is special about an installation.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
@@ -31,6 +34,8 @@ pub struct Setup {
     pub approvals: u32,
     /// The secret of the webhooks of all forges.
     pub webhook_secret: Option<String>,
+    /// People besides the one who starts it, each with a token.
+    pub colleagues: &'static [(&'static str, &'static str)],
     /// Images that the engine must have, besides the small service's.
     pub images: &'static [&'static str],
 }
@@ -80,6 +85,7 @@ impl Installation {
             runs: Mutex::default(),
         };
         here.write_platform(&setup)?;
+        here.write_tokens(&setup)?;
         here.up().await?;
         // A gateway that is started again is found where it was.
         here.listen = here.server()?.trim_start_matches("http://").to_owned();
@@ -108,6 +114,22 @@ impl Installation {
             }
         }
         Ok(fs::write(self.path("platform.yaml"), platform)?)
+    }
+
+    fn write_tokens(&self, setup: &Setup) -> Result<()> {
+        if setup.colleagues.is_empty() {
+            return Ok(());
+        }
+        fs::create_dir(self.data())?;
+        let own = format!("{OPERATOR} 0123456789abcdef0123456789abcdef\n");
+        let lines = setup
+            .colleagues
+            .iter()
+            .map(|(name, token)| format!("{name} {token}\n"));
+        Ok(fs::write(
+            self.data().join("token"),
+            own + &lines.collect::<String>(),
+        )?)
     }
 
     /// The name of the environment that comes first.

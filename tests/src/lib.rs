@@ -4,6 +4,7 @@
 pub mod binaries;
 pub mod cli;
 pub mod docker;
+pub mod forge;
 pub mod http_client;
 pub mod installation;
 pub mod processes;
