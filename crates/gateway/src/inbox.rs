@@ -49,7 +49,7 @@ pub(crate) async fn consume(
         repositories.retain(|_, lock| Arc::strong_count(lock) > 1);
         let lock = Arc::clone(
             repositories
-                .entry(delivery.subject().to_owned())
+                .entry(repository(&delivery))
                 .or_default(),
         );
         // Asked for here and not in the task, so that the tasks of one repository stand in line as they came.
@@ -74,6 +74,14 @@ pub(crate) async fn consume(
     tasks.close();
     tasks.wait().await;
     Ok(())
+}
+
+/// Whose commit it is: a webhook and somebody on NATS may use different subjects for the same repository.
+fn repository(delivery: &Delivery) -> String {
+    match CommitEvent::from_json(delivery.payload()) {
+        Ok(event) => event.repository,
+        Err(_) => delivery.subject().to_owned(),
+    }
 }
 
 /// What is to be done with a delivery.

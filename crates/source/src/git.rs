@@ -1,5 +1,6 @@
 //! Runs the `git` program: a cleared environment, a time limit, a size limit, and nothing left behind.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{
     ffi::OsString,
     io,
@@ -129,7 +130,10 @@ impl Git {
     /// Writes the configuration file into the cache, where each `git` finds it.
     pub(crate) fn new(cache: &Path, config: &SourceConfig) -> Result<Self, Error> {
         let configuration = cache.join("gitconfig");
-        let draft = cache.join(format!("gitconfig.{}", std::process::id()));
+        // Services of one process share the cache, and open it at the same time.
+        static DRAFTS: AtomicU64 = AtomicU64::new(0);
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let draft = cache.join(format!("gitconfig.{}.{number}", std::process::id()));
         std::fs::write(&draft, CONFIGURATION)
             .and_then(|()| std::fs::rename(&draft, &configuration))
             .map_err(Error::io("writing the configuration of git"))?;
