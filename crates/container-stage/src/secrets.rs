@@ -76,3 +76,50 @@ pub fn credentials(
     let (username, password) = text.split_once(':').ok_or_else(malformed)?;
     Ok(Some(Credentials { username: username.to_owned(), password: Secret::new(password.as_bytes()) }))
 }
+
+/// Reads the credentials of the registry that an image comes from: one of the platform's two, or another, of which
+/// none are known. `reference` is the image's name with its host.
+///
+/// # Errors
+/// When they are named and not there.
+pub fn credentials_for(
+    platform: &domain::platform::PlatformSpec,
+    reference: &str,
+    service: &'static str,
+) -> Result<Option<Credentials>, SecretError> {
+    let registries = [
+        &platform.registries.production,
+        &platform.registries.development,
+    ];
+    let root = |registry: &domain::platform::Registry| match &registry.prefix {
+        Some(prefix) => format!("{}/{prefix}/", registry.address),
+        None => format!("{}/", registry.address),
+    };
+    // Both may be at the same address: the longer root says more.
+    let of = registries
+        .into_iter()
+        .filter(|r| reference.starts_with(&root(r)))
+        .max_by_key(|r| root(r).len());
+    of.map_or(Ok(None), |registry| credentials(registry, service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::platform::PlatformSpec;
+
+    #[test]
+    fn an_image_gets_the_credentials_of_its_own_registry_only() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "ci:secret\n").unwrap();
+        let mut platform = PlatformSpec::default_for_one_machine("one.example", "one.example");
+        platform.registries.development.prefix = Some("dev".to_owned());
+        platform.registries.development.credentials =
+            Some(SecretReference::File(file.path().display().to_string()));
+        let of = |image| credentials_for(&platform, image, "builder").unwrap();
+        assert_eq!(of("one.example/dev/a:1").unwrap().username, "ci");
+        assert!(of("one.example/a:1").is_none());
+        assert!(of("one.example.org/dev/a:1").is_none());
+        assert!(of("python:3").is_none());
+    }
+}

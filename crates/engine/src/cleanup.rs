@@ -1,10 +1,10 @@
-//! Clearing what a crash left behind: by labels, whatever it is.
+//! Clearing what is not needed any more: finding it by labels, whatever it is, and removing it.
 
 use std::collections::HashMap;
 
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveVolumeOptionsBuilder,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 
 use crate::{
@@ -24,7 +24,68 @@ pub struct Removed {
     pub volumes: usize,
 }
 
+/// An image in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    /// Its names.
+    pub tags: Vec<String>,
+    /// Its labels.
+    pub labels: Labels,
+    /// When it was made, in seconds of Unix time.
+    pub created: i64,
+}
+
 impl Engine {
+    /// The labels of every container (running or not), network and volume that has all labels of the filter. An empty
+    /// value stands for any.
+    pub async fn labels_of_labelled(&self, filter: &Labels) -> Result<Vec<Labels>> {
+        let filters = HashMap::from([("label".to_owned(), labels::filters(filter))]);
+        let containers = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let networks = ListNetworksOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let volumes = ListVolumesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let (docker, mut found) = (self.docker(), Vec::new());
+        let listing = docker.list_containers(Some(containers));
+        for container in self.call("list containers", QUICK, listing).await? {
+            found.extend(container.labels);
+        }
+        let listing = docker.list_networks(Some(networks));
+        for network in self.call("list networks", QUICK, listing).await? {
+            found.extend(network.labels);
+        }
+        let listing = docker.list_volumes(Some(volumes));
+        let volumes = self.call("list volumes", QUICK, listing).await?.volumes;
+        found.extend(volumes.unwrap_or_default().into_iter().map(|v| v.labels));
+        Ok(found
+            .into_iter()
+            .map(|labels| labels.into_iter().collect())
+            .collect())
+    }
+
+    /// Every image that has all labels of the filter. An empty value stands for any.
+    pub async fn list_images(&self, filter: &Labels) -> Result<Vec<ListedImage>> {
+        let filters = HashMap::from([("label".to_owned(), labels::filters(filter))]);
+        let options = ListImagesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let listing = self.docker().list_images(Some(options));
+        let images = self.call("list images", SLOW, listing).await?;
+        Ok(images
+            .into_iter()
+            .map(|image| ListedImage {
+                tags: image.repo_tags,
+                labels: image.labels.into_iter().collect(),
+                created: image.created,
+            })
+            .collect())
+    }
+
     /// Removes every container (running or not), network and volume that has all these labels. An empty value stands
     /// for any. Refuses an empty filter, which would mean everything on the machine.
     pub async fn remove_labelled(&self, filter: &Labels) -> Result<Removed> {

@@ -263,6 +263,9 @@ impl Engine {
     }
 
     /// Sends a signal, e.g. `HUP`, to a container's first process.
+    ///
+    /// The engine takes any signal for a wish that the container stops: when it ends, then or later, its restart policy
+    /// is not followed.
     pub async fn signal(&self, id: &ContainerId, signal: &str) -> Result<()> {
         let options = KillContainerOptionsBuilder::default()
             .signal(signal)

@@ -30,7 +30,7 @@ pub use archive::{
     ByteStream, byte_stream, bytes_stream, collect, reroot, tar_directory, tar_files,
 };
 pub use build::{BuildSpec, BuiltImage, Context};
-pub use cleanup::Removed;
+pub use cleanup::{ListedImage, Removed};
 pub use connection::Engine;
 pub use container::exec::{ExecOutput, ExecSpec};
 pub use container::logs::LogLine;
