@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use http::StatusCode;
 
 use crate::{
-    admin, duration,
+    admin::{self, Question},
+    duration,
     error::chain,
     load::Load,
     probe::{Probe, TargetError},
@@ -25,7 +26,7 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// Directory of the table (`table.json`) and the status socket
+    /// Directory of the table (`table.json`) and the control socket
     #[arg(
         long,
         global = true,
@@ -60,6 +61,8 @@ enum Command {
     Serve,
     /// Print the running edge's status as one JSON document
     Status,
+    /// Make the running edge read its table again, and print the status after that
+    Reload,
     /// Exit with 0 when the edge runs and listens
     Health,
     /// Wait until something answers; exit with 1 and print the last failure when it does not
@@ -114,7 +117,8 @@ impl Cli {
             Command::Serve => server::run(self.settings.into())
                 .await
                 .map_err(|error| chain(&error)),
-            Command::Status => print_status(&self.settings).await,
+            Command::Status => print_status(&self.settings, Question::Status).await,
+            Command::Reload => print_status(&self.settings, Question::Reload).await,
             Command::Health => health(&self.settings).await,
             Command::Probe(args) => probe(args).await,
             Command::Load(args) => load(args).await,
@@ -146,8 +150,8 @@ impl From<Settings> for Options {
     }
 }
 
-async fn print_status(settings: &Settings) -> Result<(), String> {
-    let status = admin::ask(&settings.state)
+async fn print_status(settings: &Settings, question: Question) -> Result<(), String> {
+    let status = admin::ask(&settings.state, question)
         .await
         .map_err(|error| chain(&error))?;
     println!(
@@ -158,7 +162,7 @@ async fn print_status(settings: &Settings) -> Result<(), String> {
 }
 
 async fn health(settings: &Settings) -> Result<(), String> {
-    let status = admin::ask(&settings.state)
+    let status = admin::ask(&settings.state, Question::Status)
         .await
         .map_err(|error| chain(&error))?;
     if status.listening.is_empty() {

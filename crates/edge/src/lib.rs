@@ -3,7 +3,7 @@
 //! One edge runs per environment and service, in a container that carries the service's network alias. It listens on
 //! the service's port and spreads requests over the replicas by exact weights, among those that are ready. Slipway's
 //! deployer steers it without a network path of its own: it puts a [`table::Table`] into the container as
-//! `/state/table.json`, sends `SIGHUP`, and asks `edge status` (through `docker exec`) for a [`status::Status`].
+//! `/state/table.json`, and runs `edge reload` (through `docker exec`), which answers with a [`status::Status`].
 //!
 //! What it promises: no request fails because replicas come and go. A replica that leaves the table gets nothing new
 //! and finishes what it has; one that cannot be connected to is set aside at once, and the request goes elsewhere.

@@ -1,4 +1,4 @@
-//! The edge in front of a service: made once, told by a file and a signal, asked by a command in its container.
+//! The edge in front of a service: made once, told by a file, asked by commands in its container.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::ports::{PUBLISHED, candidates};
 use crate::error::TargetError;
 use crate::wanted::Wanted;
 
-/// How long an edge may take until it answers, or until a table is in force.
+/// How long a new edge may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is asked meanwhile.
 const ASK: Duration = Duration::from_millis(20);
@@ -58,10 +58,7 @@ impl Edge {
 
     /// What the edge says of itself and its backends.
     pub(crate) async fn status(&self, engine: &Engine) -> Result<Status, TargetError> {
-        status_of(engine, &self.id).await.map_err(|what| match what {
-            StatusError::Engine(error) => error.into(),
-            StatusError::Edge(what) => self.complaint(what),
-        })
+        status_of(engine, &self.id).await.map_err(|error| self.trouble(error))
     }
 
     /// Puts a table in force.
@@ -73,21 +70,11 @@ impl Edge {
         backends: Vec<Backend>,
     ) -> Result<(), TargetError> {
         let table = Table { listen: vec![PUBLISHED, port], ..Table::new(generation, backends) };
-        let json = serde_json::to_vec_pretty(&table).expect("a table has only text keys");
-        engine.put_files(&self.id, "/state", &BTreeMap::from([(FILE_NAME.to_owned(), json)])).await?;
-        engine.signal(&self.id, "HUP").await?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let status = self.status(engine).await?;
-            if status.generation == Some(generation) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let why = status.table_error.unwrap_or_else(|| "it did not take the new table".to_owned());
-                return Err(self.complaint(why));
-            }
-            tokio::time::sleep(ASK).await;
+        let status = put_table(engine, &self.id, &table).await.map_err(|error| self.trouble(error))?;
+        if status.generation == Some(generation) {
+            return Ok(());
         }
+        Err(self.complaint(status.table_error.unwrap_or_else(|| "it did not take the new table".to_owned())))
     }
 
     /// Waits until a new edge answers.
@@ -99,6 +86,13 @@ impl Edge {
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => tokio::time::sleep(ASK).await,
             }
+        }
+    }
+
+    fn trouble(&self, error: StatusError) -> TargetError {
+        match error {
+            StatusError::Engine(error) => error.into(),
+            StatusError::Edge(what) => self.complaint(what),
         }
     }
 
@@ -115,7 +109,22 @@ pub(crate) enum StatusError {
 
 /// Asks the edge in a container.
 pub(crate) async fn status_of(engine: &Engine, id: &ContainerId) -> Result<Status, StatusError> {
-    let answer = engine.exec(id, ExecSpec::new(["/edge", "status"])).await.map_err(StatusError::Engine)?;
+    ask(engine, id, "status").await
+}
+
+/// Gives the edge in a container a table; its status then tells whether it took it.
+///
+/// It is told by a command and not by a signal: to the engine, a signal sent through its API means that the container is
+/// to be stopped, and it would not start it again after a crash, whatever the restart policy.
+pub(crate) async fn put_table(engine: &Engine, id: &ContainerId, table: &Table) -> Result<Status, StatusError> {
+    let json = serde_json::to_vec_pretty(table).expect("a table has only text keys");
+    let files = BTreeMap::from([(FILE_NAME.to_owned(), json)]);
+    engine.put_files(id, "/state", &files).await.map_err(StatusError::Engine)?;
+    ask(engine, id, "reload").await
+}
+
+async fn ask(engine: &Engine, id: &ContainerId, command: &str) -> Result<Status, StatusError> {
+    let answer = engine.exec(id, ExecSpec::new(["/edge", command])).await.map_err(StatusError::Engine)?;
     if answer.code != 0 {
         return Err(StatusError::Edge(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
     }

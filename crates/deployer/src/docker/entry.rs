@@ -2,16 +2,15 @@
 //! `slipway.role=entry`. It is told the way to every deployed service by host name,
 //! `<service>.<environment>.localhost`, and is attached to the environments' networks.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use container_stage::naming::role;
-use edge::table::{Backend, FILE_NAME, Readiness, Route, Table};
+use edge::table::{Backend, Readiness, Route, Table};
 use engine::labels;
 use engine::{Attachment, ContainerInfo, Engine};
 use sha2::{Digest as _, Sha256};
 
-use super::edge::{StatusError, status_of};
+use super::edge::{StatusError, put_table, status_of};
 use super::names;
 use super::ports::PUBLISHED;
 
@@ -47,10 +46,10 @@ async fn refresh(engine: &Engine) -> Result<(), engine::Error> {
             }
             Err(StatusError::Engine(error)) => return Err(error),
         };
-        if known != Some(table.generation) {
-            let json = serde_json::to_vec_pretty(&table).expect("a table has only text keys");
-            engine.put_files(&entry.id, "/state", &BTreeMap::from([(FILE_NAME.to_owned(), json)])).await?;
-            engine.signal(&entry.id, "HUP").await?;
+        if known != Some(table.generation)
+            && let Err(StatusError::Engine(error)) = put_table(engine, &entry.id, &table).await
+        {
+            return Err(error);
         }
     }
     Ok(())

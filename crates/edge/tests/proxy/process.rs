@@ -101,6 +101,9 @@ async fn signals_and_commands_steer_the_process() {
         edge.status().filter(|status| status.is_settled(7))
     })
     .await;
+    edge.put(&Table::new(8, vec![replica.backend(1)]));
+    let told: Status = serde_json::from_slice(&edge.ask(&["reload"]).stdout).unwrap();
+    assert_eq!(told.generation, Some(8));
     let address = edge.status().unwrap().listening[0].to_string();
     let answered = edge.ask(&[
         "probe",
