@@ -281,28 +281,21 @@ impl Composition {
         .await
     }
 
-    /// Kills the first process of every container, as if each had crashed. `docker kill` would count as a stop that is
-    /// wanted, after which the engine starts nothing again.
+    /// Kills the first process of every container, of the composition's and of the deployed ones, as if each had crashed.
+    /// `docker kill` would count as a stop that is wanted, after which the engine starts nothing again.
     pub(crate) fn kill_everything(&self) -> Result<()> {
-        let ids = self.containers("{{.ID}}")?;
+        let deployed = format!("label=slipway.environment={}", self.live());
+        let mut ids = self.containers("{{.ID}}")?;
+        ids.push_str(&docker(&["ps", "--quiet", "--filter", &deployed])?);
         let inspect = ["inspect", "--format", "{{.State.Pid}}"];
-        let processes =
-            docker(&[&inspect[..], &ids.split_whitespace().collect::<Vec<_>>()].concat())?;
+        let ids: Vec<&str> = ids.split_whitespace().collect();
+        let processes = docker(&[&inspect[..], &ids].concat())?;
         let running = processes
             .split_whitespace()
             .filter(|process| *process != "0");
-        let kill = [
-            "run",
-            "--rm",
-            "--pid",
-            "host",
-            "--network",
-            "none",
-            BUSYBOX,
-            "kill",
-            "-9",
-        ];
-        docker(&kill.into_iter().chain(running).collect::<Vec<_>>()).map(drop)
+        let kill = ["run", "--rm", "--pid", "host", "--network", "none"];
+        let kill = kill.into_iter().chain([BUSYBOX, "kill", "-9"]);
+        docker(&kill.chain(running).collect::<Vec<_>>()).map(drop)
     }
 
     /// The ids of the containers, networks or volumes that the composition still has.
