@@ -1,8 +1,13 @@
 //! A look at the container engine, and cleaning up there, by the command line client of Docker.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+
+/// How often a removal is tried: a network keeps the endpoints of containers that are gone for a moment.
+const REMOVALS: u32 = 20;
+const BETWEEN: Duration = Duration::from_millis(250);
 
 /// Runs `docker` and returns what it printed.
 ///
@@ -83,9 +88,21 @@ fn remove(list: &[&str], command: &[&str]) {
     let mut ids: Vec<&str> = found.split_whitespace().collect();
     ids.sort_unstable();
     ids.dedup();
-    if !ids.is_empty()
-        && let Err(error) = docker(&[command, &ids].concat())
-    {
-        eprintln!("not cleaned up: {error:#}");
+    if ids.is_empty() {
+        return;
+    }
+    let mut attempts = REMOVALS;
+    while let Err(error) = docker(&[command, &ids].concat()) {
+        attempts -= 1;
+        if attempts == 0 {
+            eprintln!("not cleaned up: {error:#}");
+            return;
+        }
+        std::thread::park_timeout(BETWEEN);
+        let left = docker(list).unwrap_or_default();
+        ids.retain(|id| left.split_whitespace().any(|other| other == *id));
+        if ids.is_empty() {
+            return;
+        }
     }
 }

@@ -16,7 +16,8 @@ struct Case {
     says: &'static [&'static str],
 }
 
-fn cases() -> Vec<Case> {
+fn cases(registry: &str) -> Vec<Case> {
+    let nowhere = format!("FROM {registry}/nowhere:9\n");
     let build = |run: &str| {
         services::small_yaml(
             "orders",
@@ -42,9 +43,9 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "a base image that does not exist",
-            dockerfile("FROM slipway-test/nowhere:9\n"),
+            dockerfile(&nowhere),
             "image",
-            &["slipway-test/nowhere:9"],
+            &["/nowhere:9"],
         ),
         case(
             "a command of the Dockerfile that fails",
@@ -108,7 +109,8 @@ async fn a_mistake_in_the_repository_ends_the_run_with_a_reason_and_the_environm
     assert_eq!(text(&good, "state"), "succeeded", "{good:#}");
     let before = environments(&here).await?;
     let base = repository.head()?;
-    for case in cases() {
+    let cases = cases(&here.development.address());
+    for case in &cases {
         repository.git(&["reset", "--quiet", "--hard", &base])?;
         let files: Vec<(&str, &str)> = case
             .files
@@ -141,7 +143,7 @@ async fn a_mistake_in_the_repository_ends_the_run_with_a_reason_and_the_environm
         .slipway(&["run", "list", "--state", "failed"])
         .await?
         .json()?;
-    assert_eq!(listed["runs"].as_array().map(Vec::len), Some(cases().len()));
+    assert_eq!(listed["runs"].as_array().map(Vec::len), Some(cases.len()));
     Ok(())
 }
 
@@ -219,10 +221,7 @@ async fn what_is_not_there_or_not_understood_is_refused_with_its_place() -> Resu
         "ö",
         &"x".repeat(200),
     ] {
-        let yaml = format!(
-            "service: {}\ndeploy: {{ port: 8080 }}\n",
-            Value::from(name)
-        );
+        let yaml = format!("service: {}\ndeploy: {{ port: 8080 }}\n", Value::from(name));
         repository.commit_files(&[("slipway.yaml", &yaml)], "fix: Rename")?;
         let answer = here
             .slipway(&[

@@ -46,7 +46,8 @@ impl Forge {
             .spawn()
             .context("git-daemon can't be started")?;
         eventually("git-daemon answers", START_LIMIT, async || {
-            Ok(Some(drop(TcpStream::connect(("127.0.0.1", port)).await?)))
+            TcpStream::connect(("127.0.0.1", port)).await?;
+            Ok(Some(()))
         })
         .await?;
         Ok(Self {
