@@ -22,7 +22,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::setup::{self, Purpose};
-use client::{Client, Environment, Run};
+use client::{Client, Environment};
 use home::Home;
 use pipeline::{Cargo, Fared};
 use repository::Repository;
@@ -167,6 +167,7 @@ impl Demo {
         let (address, others) = compare(&before, &after, &version)?;
         shop::check_version(&address, &version).await?;
         println!("  {STOREFRONT} {version} answers at {address}; {others} others are as they were");
+        println!("\n{}", table::table(&[&after]));
         Ok(true)
     }
 
@@ -190,7 +191,7 @@ impl Demo {
         for (service, outcome) in &fared.badly {
             println!("\n{service} did not get through:\n");
             match outcome {
-                Ok(run) => self.show_failure(run).await?,
+                Ok(run) => self.client.show(&run.run_id).await?,
                 Err(error) => println!("  {error:#}"),
             }
         }
@@ -207,16 +208,10 @@ impl Demo {
         Ok(false)
     }
 
-    async fn show_failure(&self, run: &Run) -> Result<()> {
-        self.client.show(&run.run_id).await?;
-        println!("\nIts whole output:  slipway run logs {}", run.run_id);
-        Ok(())
-    }
-
     async fn show_the_application(&self) -> Result<()> {
         let test = self.client.environment("test").await?;
         let production = self.client.environment(PRODUCTION).await?;
-        println!("\n{}\n", table::table(&[test, production.clone()]));
+        println!("\n{}\n", table::table(&[&test, &production]));
         let storefront = production
             .service(STOREFRONT)
             .context("the storefront is not in production")?;
@@ -238,7 +233,7 @@ impl Demo {
         self.say_how_to_call();
         println!("  slipway run list");
         println!("  slipway environment show {PRODUCTION}");
-        println!("  slipway release list {STOREFRONT}");
+        println!("  slipway release list --service {STOREFRONT}");
         println!("  slipway rollback {STOREFRONT} --environment {PRODUCTION}");
         println!("Commit something to a repository and carry it:");
         let repository = self.home.repository(STOREFRONT);

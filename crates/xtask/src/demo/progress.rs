@@ -49,7 +49,7 @@ impl Progress {
             began: Instant::now(),
             printed: None,
         };
-        line.say("waits for its turn");
+        line.say("begins");
         line
     }
 }
@@ -89,7 +89,8 @@ impl Line {
         let text = format!("· {} {what}", self.service);
         match &self.bar {
             Some(bar) => bar.set_message(text),
-            None if self.printed.as_ref() != Some(&text) => {
+            // Where lines stay, one for each step forward is enough.
+            None if !text.ends_with(' ') && self.printed.as_ref() != Some(&text) => {
                 println!("  {text}");
                 self.printed = Some(text);
             }

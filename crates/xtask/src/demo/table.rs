@@ -5,7 +5,7 @@ use comfy_table::{Table, presets};
 use super::client::Environment;
 
 /// A row for each service in each environment.
-pub(super) fn table(environments: &[Environment]) -> String {
+pub(super) fn table(environments: &[&Environment]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
         "SERVICE",
@@ -56,7 +56,7 @@ mod tests {
             name: "production".to_owned(),
             services: vec![service],
         };
-        let text = table(&[production]);
+        let text = table(&[&production]);
         let row = text.lines().last().expect("a row");
         let cells: Vec<_> = row.split_whitespace().collect();
         assert_eq!(
