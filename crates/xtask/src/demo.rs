@@ -3,7 +3,7 @@
 //! What is there already is kept: a rerun builds what changed, starts what doesn't run and carries only the services
 //! whose newest commit is not in production.
 
-mod build;
+pub(crate) mod build;
 mod client;
 mod down;
 mod home;
@@ -234,7 +234,7 @@ impl Demo {
         println!("  slipway run list");
         println!("  slipway environment show {PRODUCTION}");
         println!("  slipway release list --service {STOREFRONT}");
-        println!("  slipway rollback {STOREFRONT} --environment {PRODUCTION}");
+        println!("  slipway rollback {STOREFRONT} --in {PRODUCTION} --wait");
         println!("Commit something to a repository and carry it:");
         let repository = self.home.repository(STOREFRONT);
         println!(

@@ -56,7 +56,9 @@ impl Purpose {
         match self {
             Self::Demo => &[Debian, Python, Node, Golang, Ruby, Redis],
             Self::Bench => &[Debian],
-            Self::Test => &[Debian, Python, Node, Golang, Ruby, Redis, Registry, Nats],
+            Self::Test => &[
+                Debian, Python, Node, Golang, Ruby, Redis, Registry, Nats, Rust,
+            ],
             Self::Compose => &[Debian, Registry, Nats, Rust],
         }
     }

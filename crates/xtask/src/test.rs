@@ -1,25 +1,41 @@
 //! `cargo xtask test`: every test that this machine can run.
 
+mod skips;
+
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
-use crate::process;
+use crate::demo::build;
 use crate::setup::{self, Purpose, Report};
+use crate::{process, verify};
+use skips::Skips;
 
 /// Sets up, runs all tests and says what was left out; whether all that ran passed.
 pub async fn run(root: &Path) -> Result<bool> {
     println!("Setting up:");
     let report = setup::run(root, Purpose::Test).await?;
     let runner = Runner::look().await;
+    let skips = Skips::new()?;
+    println!("Building:");
+    if !verify::passes(root, runner.build()).await? {
+        return Ok(false);
+    }
+    let edge = build::edge(root).await?;
+    let slipway = target(root).await?.join("debug/slipway");
     let mut passed = true;
     let mut closing = Vec::new();
     for mut suite in runner.suites() {
-        suite.current_dir(root);
+        suite
+            .current_dir(root)
+            .env("SLIPWAY_TEST_BINARY", &slipway)
+            .env("SLIPWAY_EDGE_BINARY", &edge)
+            .env(skips::VARIABLE, skips.path());
         if report.complete() {
             // Nothing is missing, so a test that would leave itself out has no reason to.
             suite.env("SLIPWAY_TEST_REQUIRE", "1");
@@ -28,8 +44,22 @@ pub async fn run(root: &Path) -> Result<bool> {
         passed &= outcome.passed;
         closing.extend(outcome.closing);
     }
-    conclude(&closing, &report);
+    conclude(&closing, &report, &skips.read()?);
     Ok(passed)
+}
+
+/// Where cargo puts what it builds. The tests of the package `slipway` have had the program itself built there.
+async fn target(root: &Path) -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
+    }
+    let mut ask = process::cargo(["metadata", "--no-deps", "--format-version", "1"]);
+    ask.current_dir(root);
+    let told = process::run(ask, process::QUESTION).await?;
+    let metadata: Metadata =
+        serde_json::from_str(&told).context("`cargo metadata` is unreadable")?;
+    Ok(metadata.target_directory)
 }
 
 /// The program that runs the tests.
@@ -43,6 +73,14 @@ impl Runner {
         match process::ask("cargo", ["nextest", "--version"]).await {
             Some(_) => Self::Nextest,
             None => Self::Cargo,
+        }
+    }
+
+    /// Builds what [`Self::suites`] run.
+    fn build(&self) -> &'static [&'static str] {
+        match self {
+            Self::Nextest => &["nextest", "run", "--workspace", "--no-run"],
+            Self::Cargo => &["test", "--workspace", "--no-run"],
         }
     }
 
@@ -108,10 +146,13 @@ fn sums_up(line: &str) -> bool {
         || (line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed;"))
 }
 
-fn conclude(closing: &[String], report: &Report) {
+fn conclude(closing: &[String], report: &Report, skips: &[(String, usize)]) {
     println!();
     for missing in report.missing() {
-        println!("Left out what needs {missing}");
+        println!("Not on this machine: {missing}");
+    }
+    for (want, count) in skips {
+        println!("Left out {count} of the tests: {want}");
     }
     for line in closing {
         println!("{line}");

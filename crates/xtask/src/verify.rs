@@ -35,7 +35,8 @@ pub async fn run(root: &Path) -> Result<bool> {
     Ok(passed)
 }
 
-async fn passes(root: &Path, arguments: &[&str]) -> Result<bool> {
+/// Runs cargo with its output on the terminal, and tells whether it succeeded.
+pub(crate) async fn passes(root: &Path, arguments: &[&str]) -> Result<bool> {
     println!("$ cargo {}", arguments.join(" "));
     let status = process::cargo(arguments)
         .current_dir(root)

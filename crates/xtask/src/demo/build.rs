@@ -22,12 +22,17 @@ pub(super) struct Programs {
 /// Builds what is not up to date.
 pub(super) async fn build(root: &Path) -> Result<Programs> {
     let slipway = executable(process::cargo(["build", "--package", "slipway"]), root).await?;
-    let built = executable(static_edge().await?, root).await?;
+    let built = edge(root).await?;
     let edge = slipway.with_file_name("slipway-edge");
     if is_older(&edge, &built) {
         copy_stripped(&built, &edge).await?;
     }
     Ok(Programs { slipway, edge })
+}
+
+/// Builds the edge, statically linked and with everything that a debugger needs.
+pub(crate) async fn edge(root: &Path) -> Result<PathBuf> {
+    executable(static_edge().await?, root).await
 }
 
 async fn static_edge() -> Result<Command> {
