@@ -4,3 +4,4 @@ pub mod git;
 pub mod load;
 pub mod nats;
 pub mod registry;
+pub mod skip;

@@ -3,8 +3,7 @@
 //! What is there already is kept: a rerun builds what changed, starts what doesn't run and carries only the services
 //! whose newest commit is not in production.
 
-pub(crate) mod build;
-mod client;
+pub(crate) mod client;
 mod down;
 mod home;
 mod pipeline;
@@ -21,6 +20,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use crate::build::{self, Programs};
 use crate::setup::{self, Purpose};
 use client::{Client, Environment};
 use home::Home;
@@ -67,7 +67,7 @@ pub async fn run(root: &Path, options: Options) -> Result<bool> {
 struct Demo {
     folder: std::path::PathBuf,
     home: Home,
-    programs: build::Programs,
+    programs: Programs,
     client: Client,
     carried: Vec<(Service, Repository)>,
 }
@@ -84,7 +84,7 @@ impl Demo {
             return Ok(None);
         }
         println!("\nBuilding (minutes the first time, seconds from then on):");
-        let programs = build::build(root).await?;
+        let programs = build::run(root).await?;
 
         println!("\nStarting:");
         let folder = root.join("deploy/demo");

@@ -99,11 +99,7 @@ pub(crate) fn has_edge() -> bool {
 
 fn skip_unless(missing: Option<String>) -> bool {
     let Some(missing) = missing else { return true };
-    assert!(
-        std::env::var("SLIPWAY_TEST_REQUIRE").is_err(),
-        "{missing}, and SLIPWAY_TEST_REQUIRE asks for it"
-    );
-    eprintln!("SKIPPED: {missing}");
+    testkit::skip::skip(&missing);
     false
 }
 
