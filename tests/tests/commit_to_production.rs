@@ -113,10 +113,7 @@ async fn a_red_test_ends_the_run_and_nothing_gets_a_version() -> Result<()> {
             .map(|name| name.contains("greets_by_name")),
         Some(true)
     );
-    assert_eq!(
-        (&unit["tests"]["passed"], &unit["tests"]["failed"]),
-        (&1.into(), &1.into())
-    );
+    assert!(text(unit, "reason").contains("1 of 2"), "{unit:#}");
     assert!(
         unit["last_lines"].to_string().contains("tests are over"),
         "{unit:#}"
