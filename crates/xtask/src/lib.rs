@@ -1,5 +1,6 @@
-//! Repository chores: setup, demo, test, verify, code generation.
+//! Repository chores: setup, build, demo, test, verify, code generation.
 
+pub mod build;
 pub mod codegen;
 pub mod demo;
 pub mod process;

@@ -1,5 +1,6 @@
 //! `cargo xtask`: repository chores.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -25,6 +26,8 @@ enum Chore {
     },
     /// Carries the demo application from a commit to production on this machine
     Demo(demo::Options),
+    /// Builds slipway and the edge that it puts before deployed services
+    Build,
     /// Sets up and runs every test that this machine can run
     Test,
     /// Checks format, lints, dependencies and tests: what the continuous integration runs
@@ -33,11 +36,23 @@ enum Chore {
     Codegen,
 }
 
+async fn build(root: &Path) -> Result<bool> {
+    let programs = xtask::build::run(root).await?;
+    println!("\nRun it with:");
+    println!(
+        "  {} up --edge-binary {}",
+        programs.slipway.display(),
+        programs.edge.display()
+    );
+    Ok(true)
+}
+
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let root = xtask::repository_root();
     let in_order = match Arguments::parse().chore {
         Chore::Setup { purpose } => xtask::setup::run(&root, purpose).await?.complete(),
+        Chore::Build => build(&root).await?,
         Chore::Demo(options) => demo::run(&root, options).await?,
         Chore::Test => xtask::test::run(&root).await?,
         Chore::Verify => xtask::verify::run(&root).await?,

@@ -11,9 +11,8 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
-use crate::demo::build;
 use crate::setup::{self, Purpose, Report};
-use crate::{process, verify};
+use crate::{build, process, verify};
 use skips::Skips;
 
 /// Sets up, runs all tests and says what was left out; whether all that ran passed.

@@ -108,6 +108,12 @@ impl Client {
         self.ask(&["run", "show", id]).await
     }
 
+    /// The ids of all runs.
+    pub(super) async fn runs(&self) -> Result<Vec<String>> {
+        let listed: Runs = self.ask(&["run", "list", "--limit", "100000"]).await?;
+        Ok(listed.runs.into_iter().map(|run| run.run_id).collect())
+    }
+
     /// Starts the run of a repository with one service.
     pub(super) async fn start(&self, repository: &Path) -> Result<Run> {
         let path = repository.to_str().context("the path is UTF-8")?;

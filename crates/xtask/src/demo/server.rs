@@ -1,7 +1,7 @@
 //! `slipway up`, running beside this program and after it.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::time::{Instant, sleep};
 
-use super::build::Programs;
 use super::client::Client;
 use super::home::{Home, free_port};
+use crate::build::Programs;
 
 /// How long `slipway up` may take until its gateway answers; on a first start it starts two registries.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -45,6 +45,13 @@ pub(super) async fn ensure(home: &Home, programs: &Programs, client: &Client) ->
         Some(_) => Found::Renewed,
         None => Found::Started,
     })
+}
+
+/// The program that it runs, if it runs.
+pub(super) fn program(home: &Home) -> Option<PathBuf> {
+    let pid = running(home)?;
+    let program = PathBuf::from(format!("/proc/{}/exe", pid.as_raw_nonzero()));
+    program.exists().then_some(program)
 }
 
 /// Stops it, if it runs, and waits until it is gone; whether it ran.
