@@ -26,19 +26,32 @@ pub(crate) struct Caches {
 
 /// The caches that `paths` of a service ask for.
 pub(crate) fn caches(service: &ServiceName, paths: &[String]) -> Caches {
-    let mut caches = Caches { mounts: Vec::new(), restore: Vec::new(), save: Vec::new() };
+    let mut caches = Caches {
+        mounts: Vec::new(),
+        restore: Vec::new(),
+        save: Vec::new(),
+    };
     for (index, path) in paths.iter().enumerate() {
         let absolute = path.starts_with('/') && !path.starts_with(&format!("{WORKSPACE}/"));
-        let target = if absolute { path.clone() } else { format!("{MOUNTED_AT}/{index}") };
+        let target = if absolute {
+            path.clone()
+        } else {
+            format!("{MOUNTED_AT}/{index}")
+        };
         caches.mounts.push(Mount {
             volume: volume(service, path),
             target: target.clone(),
             read_only: false,
-            labels: labels::of([(labels::ROLE, role::CACHE), (labels::SERVICE, service.as_str())]),
+            labels: labels::of([
+                (labels::ROLE, role::CACHE),
+                (labels::SERVICE, service.as_str()),
+            ]),
         });
         if !absolute {
             let path = quoted(path);
-            caches.restore.push(format!("mkdir -p {path} && cp -a {target}/. {path}/"));
+            caches
+                .restore
+                .push(format!("mkdir -p {path} && cp -a {target}/. {path}/"));
             caches.save.push(format!(
                 "if [ -d {path} ]; then find {target} -mindepth 1 -maxdepth 1 -exec rm -rf {{}} + && cp -a {path}/. {target}/; fi"
             ));
@@ -65,10 +78,16 @@ mod tests {
     #[test]
     fn what_is_inside_the_workspace_is_copied_and_the_rest_is_mounted() {
         let service = "delivery".parse().unwrap();
-        let caches = caches(&service, &["target".to_owned(), "/usr/local/cargo/registry".to_owned()]);
+        let caches = caches(
+            &service,
+            &["target".to_owned(), "/usr/local/cargo/registry".to_owned()],
+        );
         let targets: Vec<&str> = caches.mounts.iter().map(|m| m.target.as_str()).collect();
         assert_eq!(targets, ["/slipway-cache/0", "/usr/local/cargo/registry"]);
-        assert_eq!(caches.restore, ["mkdir -p 'target' && cp -a /slipway-cache/0/. 'target'/"]);
+        assert_eq!(
+            caches.restore,
+            ["mkdir -p 'target' && cp -a /slipway-cache/0/. 'target'/"]
+        );
         assert_eq!(caches.save.len(), 1);
     }
 

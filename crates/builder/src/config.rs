@@ -19,7 +19,11 @@ pub struct Config {
     #[arg(long, env = "SLIPWAY_SLOTS", default_value_t = 2)]
     pub slots: usize,
     /// Folder for clones of repositories; may be emptied at any time.
-    #[arg(long, env = "SLIPWAY_CACHE", default_value = "/var/cache/slipway/source")]
+    #[arg(
+        long,
+        env = "SLIPWAY_CACHE",
+        default_value = "/var/cache/slipway/source"
+    )]
     pub source_cache: PathBuf,
     /// Addresses of all test-runners. If one of them uses another container engine than this builder, workspaces are
     /// pushed to the development registry for it. None: they all share this one's engine.

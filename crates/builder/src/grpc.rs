@@ -18,8 +18,16 @@ pub(crate) struct Questions {
 }
 
 impl Questions {
-    pub(crate) fn new<H: worker::StageHandler>(worker: &Worker<H>, engine: &engine::Engine, slots: usize) -> Self {
-        Self { load: worker.load(), engine: engine.id().to_owned(), slots }
+    pub(crate) fn new<H: worker::StageHandler>(
+        worker: &Worker<H>,
+        engine: &engine::Engine,
+        slots: usize,
+    ) -> Self {
+        Self {
+            load: worker.load(),
+            engine: engine.id().to_owned(),
+            slots,
+        }
     }
 
     pub(crate) async fn serve(
@@ -28,13 +36,18 @@ impl Questions {
         tokens: Tokens,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        Server::new(tokens, proto::DESCRIPTORS).serve(BuilderServiceServer::new(self), listener, stop).await
+        Server::new(tokens, proto::DESCRIPTORS)
+            .serve(BuilderServiceServer::new(self), listener, stop)
+            .await
     }
 }
 
 #[tonic::async_trait]
 impl BuilderService for Questions {
-    async fn get_capacity(&self, _: Request<GetCapacityRequest>) -> Result<Response<Capacity>, Status> {
+    async fn get_capacity(
+        &self,
+        _: Request<GetCapacityRequest>,
+    ) -> Result<Response<Capacity>, Status> {
         Ok(Response::new(Capacity {
             worker_id: self.load.worker().to_string(),
             engine_id: self.engine.clone(),

@@ -6,7 +6,7 @@ use container_stage::{checkout, limits, outcome};
 use domain::spec::{Build, BuildContainer};
 use domain::stage::{Artifact, Outcome, StageResult};
 use engine::labels::{self, Labels};
-use engine::{BuildSpec, Context, ContainerId, StepSpec};
+use engine::{BuildSpec, ContainerId, Context, StepSpec};
 use worker::Work;
 
 use crate::cache::caches;
@@ -63,14 +63,21 @@ async fn workspace(
     step.name = Some(work.name());
     step.workdir = Some(WORKSPACE.to_owned());
     step.env = variables(work);
-    step.env.extend(build.env.iter().map(|(k, v)| (k.clone(), v.clone())));
+    step.env
+        .extend(build.env.iter().map(|(k, v)| (k.clone(), v.clone())));
     step.limits = limits::of(&build.resources, Some(work.time_limit));
     step.mounts = caches.mounts;
     step.labels = stage_labels(work);
     step.files = Some(checkout::files(&builder.source, &commit, &change.path).await?);
     step.keep = true;
-    let end = builder.engine.run_step(step, output.sink(), work.stop.token()).await?;
-    let kept = Kept { builder, container: end.container };
+    let end = builder
+        .engine
+        .run_step(step, output.sink(), work.stop.token())
+        .await?;
+    let kept = Kept {
+        builder,
+        container: end.container,
+    };
     let ended = match outcome::complaint(end.exit, work.time_limit) {
         Some(reason) => Err(Stopped::Red(reason)),
         None => kept.commit(work, output).await,
@@ -95,14 +102,19 @@ async fn container_image(
         BuildContainer::Dockerfile(dockerfile) => {
             let change = &work.run.change;
             let name = format!("slipway-build/{}:{}", change.service, work.run.id);
-            output.say(&format!("building the build environment from {dockerfile}")).await;
+            output
+                .say(&format!("building the build environment from {dockerfile}"))
+                .await;
             let files = checkout::files(&builder.source, commit, &change.path).await?;
             let mut spec = BuildSpec::new(Context::Stream(files));
             spec.dockerfile.clone_from(dockerfile);
             spec.tags = vec![name.clone()];
             spec.labels = stage_labels(work);
             spec.limit = Some(work.time_limit);
-            builder.engine.build_image(spec, output.sink(), work.stop.token()).await?;
+            builder
+                .engine
+                .build_image(spec, output.sink(), work.stop.token())
+                .await?;
             Ok(name)
         }
     }
@@ -117,7 +129,9 @@ struct Kept<'a> {
 impl Kept<'_> {
     async fn commit(&self, work: &Work, output: &Output) -> Result<StageResult, Stopped> {
         let Some(container) = &self.container else {
-            return Err(Stopped::Red("the build container is gone: somebody removed it".to_owned()));
+            return Err(Stopped::Red(
+                "the build container is gone: somebody removed it".to_owned(),
+            ));
         };
         let image = workspace_image(work);
         let labels: Labels = labels::of([
@@ -125,18 +139,28 @@ impl Kept<'_> {
             (labels::RUN, work.run.id.as_str()),
             (labels::SERVICE, work.run.change.service.as_str()),
         ]);
-        self.builder.engine.commit(container, &image, &labels).await?;
+        self.builder
+            .engine
+            .commit(container, &image, &labels)
+            .await?;
         let image = self.builder.share_workspace(work, image, output).await?;
         let engine = self.builder.engine.id().to_owned();
         let artifact = Some(Artifact::Workspace { image, engine });
-        Ok(StageResult { artifact, summary: "workspace built".to_owned(), ..StageResult::default() })
+        Ok(StageResult {
+            artifact,
+            summary: "workspace built".to_owned(),
+            ..StageResult::default()
+        })
     }
 
     async fn remove(self) {
         if let Some(container) = self.container
             && let Err(error) = self.builder.engine.remove(&container).await
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a build container is left to the clean-up");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a build container is left to the clean-up"
+            );
         }
     }
 }

@@ -57,7 +57,11 @@ async fn image(builder: &Builder, work: &Work, output: &Output) -> Result<StageR
     let mut build = BuildSpec::new(Context::Stream(context));
     build.dockerfile = paths.dockerfile;
     build.target.clone_from(&spec.target);
-    build.args = spec.args.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    build.args = spec
+        .args
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     build.labels = labels(created, &commit);
     build.tags = vec![reference.clone()];
     build.secrets = build_secrets(created)?;
@@ -66,12 +70,23 @@ async fn image(builder: &Builder, work: &Work, output: &Output) -> Result<StageR
         let registry = builder.platform.registries.development.address.clone();
         build.credentials.insert(registry, credentials.clone());
     }
-    let built = builder.engine.build_image(build, output.sink(), work.stop.token()).await?;
+    let built = builder
+        .engine
+        .build_image(build, output.sink(), work.stop.token())
+        .await?;
     output.say(&format!("pushing {reference}")).await;
-    let digest = builder.engine.push(&reference, builder.credentials(), Some(&output.sink())).await?;
-    let digest = digest.parse().map_err(|error| Stopped::Broken(format!("the registry gave a strange digest: {error}")))?;
+    let digest = builder
+        .engine
+        .push(&reference, builder.credentials(), Some(&output.sink()))
+        .await?;
+    let digest = digest
+        .parse()
+        .map_err(|error| Stopped::Broken(format!("the registry gave a strange digest: {error}")))?;
     Ok(StageResult {
-        summary: format!("{} of {} steps from the cache", built.cached_steps, built.steps),
+        summary: format!(
+            "{} of {} steps from the cache",
+            built.cached_steps, built.steps
+        ),
         artifact: Some(Artifact::Image {
             repository: repository.clone(),
             tag,
@@ -94,19 +109,33 @@ async fn context(
     commit: &source::Commit,
     folder: &str,
 ) -> Result<ByteStream, Stopped> {
-    let workspace = work.run.stage(&StageName::Build).and_then(|stage| match stage.artifact() {
-        Some(Artifact::Workspace { image, .. }) => Some(image.clone()),
-        _ => None,
-    });
+    let workspace = work
+        .run
+        .stage(&StageName::Build)
+        .and_then(|stage| match stage.artifact() {
+            Some(Artifact::Workspace { image, .. }) => Some(image.clone()),
+            _ => None,
+        });
     match workspace {
         Some(image) => {
-            builder.engine.ensure_image(&image, builder.credentials()).await?;
-            let path = if folder.is_empty() { WORKSPACE.to_owned() } else { format!("{WORKSPACE}/{folder}") };
+            builder
+                .engine
+                .ensure_image(&image, builder.credentials())
+                .await?;
+            let path = if folder.is_empty() {
+                WORKSPACE.to_owned()
+            } else {
+                format!("{WORKSPACE}/{folder}")
+            };
             Ok(builder.engine.image_tar(&image, &path).await?)
         }
         None => {
             let service = &work.run.change.path;
-            let path = [service.as_str(), folder].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/");
+            let path = [service.as_str(), folder]
+                .into_iter()
+                .filter(|p| !p.is_empty())
+                .collect::<Vec<_>>()
+                .join("/");
             Ok(checkout::files(&builder.source, commit, &path).await?)
         }
     }
@@ -117,20 +146,40 @@ fn build_secrets(created: &Created) -> Result<BTreeMap<String, Secret>, Stopped>
         secrets::read(reference, SERVICE).map(|secret| (name.clone(), secret))
     };
     let all: Result<_, _> = created.spec.image.secrets.iter().map(read).collect();
-    all.map_err(|error| Stopped::Red(format!("an image secret can't be had: {}", outcome::chain(&error))))
+    all.map_err(|error| {
+        Stopped::Red(format!(
+            "an image secret can't be had: {}",
+            outcome::chain(&error)
+        ))
+    })
 }
 
 /// The labels of the OCI image specification; `created` is the commit's time, so that a build can be repeated.
 fn labels(created: &Created, commit: &source::Commit) -> BTreeMap<String, String> {
     let change = &created.change;
     let mut labels = BTreeMap::from([
-        ("org.opencontainers.image.title".to_owned(), change.service.to_string()),
-        ("org.opencontainers.image.source".to_owned(), change.repository.clone()),
-        ("org.opencontainers.image.revision".to_owned(), change.commit.clone()),
-        ("org.opencontainers.image.created".to_owned(), commit.time.to_string()),
+        (
+            "org.opencontainers.image.title".to_owned(),
+            change.service.to_string(),
+        ),
+        (
+            "org.opencontainers.image.source".to_owned(),
+            change.repository.clone(),
+        ),
+        (
+            "org.opencontainers.image.revision".to_owned(),
+            change.commit.clone(),
+        ),
+        (
+            "org.opencontainers.image.created".to_owned(),
+            commit.time.to_string(),
+        ),
     ]);
     if let Some(planned) = &created.version {
-        labels.insert("org.opencontainers.image.version".to_owned(), planned.version.to_string());
+        labels.insert(
+            "org.opencontainers.image.version".to_owned(),
+            planned.version.to_string(),
+        );
     }
     if let Some(team) = &created.spec.team {
         labels.insert("org.opencontainers.image.vendor".to_owned(), team.clone());
@@ -149,14 +198,26 @@ impl Paths {
     /// `None` if the Dockerfile is not inside the context.
     fn of(context: &str, dockerfile: &str) -> Option<Self> {
         let plain = |path: &str| {
-            path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/")
+            path.split('/')
+                .filter(|part| !part.is_empty() && *part != ".")
+                .collect::<Vec<_>>()
+                .join("/")
         };
         let (context, dockerfile) = (plain(context), plain(dockerfile));
         if context.is_empty() {
-            return Some(Self { context, dockerfile });
+            return Some(Self {
+                context,
+                dockerfile,
+            });
         }
-        let inside = dockerfile.strip_prefix(&context)?.strip_prefix('/')?.to_owned();
-        Some(Self { context, dockerfile: inside })
+        let inside = dockerfile
+            .strip_prefix(&context)?
+            .strip_prefix('/')?
+            .to_owned();
+        Some(Self {
+            context,
+            dockerfile: inside,
+        })
     }
 }
 
@@ -173,10 +234,14 @@ mod tests {
 
     #[test]
     fn the_dockerfile_is_found_from_the_context() {
-        let paths = |context, dockerfile| Paths::of(context, dockerfile).map(|p| (p.context, p.dockerfile));
+        let paths =
+            |context, dockerfile| Paths::of(context, dockerfile).map(|p| (p.context, p.dockerfile));
         let some = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
         assert_eq!(paths(".", "Dockerfile"), some("", "Dockerfile"));
-        assert_eq!(paths("./app/", "app/ci/Dockerfile"), some("app", "ci/Dockerfile"));
+        assert_eq!(
+            paths("./app/", "app/ci/Dockerfile"),
+            some("app", "ci/Dockerfile")
+        );
         assert_eq!(paths("app", "Dockerfile"), None);
         assert_eq!(paths("app", "application/Dockerfile"), None);
     }

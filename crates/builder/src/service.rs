@@ -32,7 +32,12 @@ impl Service {
     /// A builder for a platform, on a bus.
     #[must_use]
     pub fn new(config: Config, platform: PlatformSpec, bus: Bus) -> Self {
-        Self { config, platform, bus, listener: None }
+        Self {
+            config,
+            platform,
+            bus,
+            listener: None,
+        }
     }
 
     /// Answers questions on a listener that is open already, instead of the configured address.
@@ -131,7 +136,11 @@ impl Builder {
         }
         let repository = &work.created().plan.development_repository;
         let shared = format!("{repository}:workspace-{}", work.run.id);
-        output.say(&format!("pushing the workspace as {shared}, since test-runners use other engines")).await;
+        output
+            .say(&format!(
+                "pushing the workspace as {shared}, since test-runners use other engines"
+            ))
+            .await;
         self.engine.tag(&image, &shared).await?;
         self.engine.push(&shared, self.credentials(), None).await?;
         Ok(shared)
@@ -144,7 +153,9 @@ impl Builder {
                 Ok(engine) if engine == self.engine.id() => {}
                 Ok(_) => return false,
                 Err(error) => {
-                    tracing::warn!("the test-runner at {url} did not say which engine it uses: {error}");
+                    tracing::warn!(
+                        "the test-runner at {url} did not say which engine it uses: {error}"
+                    );
                     return false;
                 }
             }

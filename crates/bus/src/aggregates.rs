@@ -25,7 +25,12 @@ pub trait Aggregate: Clone + Send + Sync + 'static {
     /// Where its events are.
     fn subject(key: &Self::Key) -> EventSubject;
     /// One step of the fold; `None` while there is nothing.
-    fn step(key: &Self::Key, state: Option<Self>, sequence: u64, event: Self::Event) -> Option<Self>;
+    fn step(
+        key: &Self::Key,
+        state: Option<Self>,
+        sequence: u64,
+        event: Self::Event,
+    ) -> Option<Self>;
     /// Passes over an event that this version of Slipway doesn't know.
     fn skip(self, sequence: u64) -> Self;
     /// Sequence of the last event in it.
@@ -65,7 +70,12 @@ impl Aggregate for Releases {
         EventSubject::Release(service.to_string())
     }
 
-    fn step(_: &ServiceName, state: Option<Self>, sequence: u64, event: Self::Event) -> Option<Self> {
+    fn step(
+        _: &ServiceName,
+        state: Option<Self>,
+        sequence: u64,
+        event: Self::Event,
+    ) -> Option<Self> {
         Some(state.unwrap_or_default().apply(sequence, event))
     }
 
@@ -84,7 +94,10 @@ impl Aggregate for Rollouts {
     type Event = domain::rollout::Event;
 
     fn subject((environment, service): &Self::Key) -> EventSubject {
-        EventSubject::Rollout { environment: environment.to_string(), service: service.to_string() }
+        EventSubject::Rollout {
+            environment: environment.to_string(),
+            service: service.to_string(),
+        }
     }
 
     fn step(_: &Self::Key, state: Option<Self>, sequence: u64, event: Self::Event) -> Option<Self> {
@@ -114,7 +127,10 @@ pub struct Log<A: Aggregate> {
 
 impl<A: Aggregate> Clone for Log<A> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), cache: Arc::clone(&self.cache) }
+        Self {
+            store: self.store.clone(),
+            cache: Arc::clone(&self.cache),
+        }
     }
 }
 
@@ -148,7 +164,10 @@ impl<A: Aggregate> Log<A> {
     /// The aggregates of one kind in a store.
     #[must_use]
     pub fn new(store: EventStore) -> Self {
-        Self { store, cache: Arc::default() }
+        Self {
+            store,
+            cache: Arc::default(),
+        }
     }
 
     /// The state as of now; `None` if nothing has happened.
@@ -162,7 +181,9 @@ impl<A: Aggregate> Log<A> {
         if news.is_empty() {
             return Ok(cached);
         }
-        let state = news.into_iter().fold(cached, |state, stored| step(key, state, stored.sequence, &stored.payload));
+        let state = news.into_iter().fold(cached, |state, stored| {
+            step(key, state, stored.sequence, &stored.payload)
+        });
         if let Some(state) = &state {
             self.remember(key, state);
         }
@@ -173,9 +194,16 @@ impl<A: Aggregate> Log<A> {
     ///
     /// # Errors
     /// [`AppendError::Conflict`] when another writer was first.
-    pub async fn append(&self, key: &A::Key, expected: u64, event: &A::Event) -> Result<u64, AppendError> {
+    pub async fn append(
+        &self,
+        key: &A::Key,
+        expected: u64,
+        event: &A::Event,
+    ) -> Result<u64, AppendError> {
         let id = uuid::Uuid::now_v7().simple().to_string();
-        self.store.append(&A::subject(key), expected, &id, Bytes::from(event.encode())).await
+        self.store
+            .append(&A::subject(key), expected, &id, Bytes::from(event.encode()))
+            .await
     }
 
     /// Reads, decides and appends until no other writer comes between. `decide` may be called several times, each
@@ -193,14 +221,20 @@ impl<A: Aggregate> Log<A> {
             let state = self.get(key).await?;
             let Some(event) = decide(state.as_ref()).map_err(UpdateError::Refused)? else {
                 let state = state.ok_or(UpdateError::Absent)?;
-                return Ok(Updated { state, appended: false });
+                return Ok(Updated {
+                    state,
+                    appended: false,
+                });
             };
             let expected = state.as_ref().map_or(0, A::sequence);
             match self.append(key, expected, &event).await {
                 Ok(sequence) => {
                     let state = A::step(key, state, sequence, event).ok_or(UpdateError::Absent)?;
                     self.remember(key, &state);
-                    return Ok(Updated { state, appended: true });
+                    return Ok(Updated {
+                        state,
+                        appended: true,
+                    });
                 }
                 Err(AppendError::Conflict { .. }) if races < RACES => races += 1,
                 Err(AppendError::Conflict { .. }) => return Err(UpdateError::Contended),
@@ -210,7 +244,11 @@ impl<A: Aggregate> Log<A> {
     }
 
     fn cached(&self, key: &A::Key) -> Option<A> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
     }
 
     fn remember(&self, key: &A::Key, state: &A) {
@@ -218,7 +256,9 @@ impl<A: Aggregate> Log<A> {
         if cache.len() >= CACHED {
             cache.clear();
         }
-        let newer = cache.get(key).is_none_or(|known| known.sequence() < state.sequence());
+        let newer = cache
+            .get(key)
+            .is_none_or(|known| known.sequence() < state.sequence());
         if newer {
             cache.insert(key.clone(), state.clone());
         }
@@ -226,12 +266,21 @@ impl<A: Aggregate> Log<A> {
 }
 
 /// One step of the fold from bytes; bytes that this version doesn't understand are passed over, with a warning.
-pub fn step<A: Aggregate>(key: &A::Key, state: Option<A>, sequence: u64, payload: &[u8]) -> Option<A> {
+pub fn step<A: Aggregate>(
+    key: &A::Key,
+    state: Option<A>,
+    sequence: u64,
+    payload: &[u8],
+) -> Option<A> {
     match A::Event::decode(payload) {
         Ok(event) => A::step(key, state, sequence, event),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(event.sequence = sequence, error, "passed over an event of {key:?} that can't be read");
+            tracing::warn!(
+                event.sequence = sequence,
+                error,
+                "passed over an event of {key:?} that can't be read"
+            );
             state.map(|state| state.skip(sequence))
         }
     }

@@ -15,7 +15,9 @@ pub async fn commit(source: &Source, change: &Change) -> Result<Commit, source::
     let mut commit = source.fetch(&url, &RefName::parse(&change.commit)?).await;
     if commit.is_err() && !change.reference.is_empty() {
         // Some servers give out no commit by its id; it is fetched with its branch or tag, and is here then.
-        source.fetch(&url, &RefName::parse(&change.reference)?).await?;
+        source
+            .fetch(&url, &RefName::parse(&change.reference)?)
+            .await?;
         commit = source.fetch(&url, &RefName::parse(&change.commit)?).await;
     }
     commit
@@ -25,7 +27,13 @@ pub async fn commit(source: &Source, change: &Change) -> Result<Commit, source::
 ///
 /// # Errors
 /// When the commit or the folder can't be read.
-pub async fn files(source: &Source, commit: &Commit, folder: &str) -> Result<ByteStream, source::Error> {
+pub async fn files(
+    source: &Source,
+    commit: &Commit,
+    folder: &str,
+) -> Result<ByteStream, source::Error> {
     let archive = source.archive(commit, folder).await?;
-    Ok(engine::byte_stream(archive.map(|chunk| chunk.map_err(std::io::Error::other))))
+    Ok(engine::byte_stream(
+        archive.map(|chunk| chunk.map_err(std::io::Error::other)),
+    ))
 }

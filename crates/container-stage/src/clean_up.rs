@@ -33,7 +33,10 @@ pub async fn for_ever(engine: &Engine, bus: &Bus) {
         match left_behind(engine, bus).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed what stopped workers had left behind"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no clean-up this time"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no clean-up this time"
+            ),
         }
     }
 }
@@ -47,16 +50,32 @@ pub async fn for_ever(engine: &Engine, bus: &Bus) {
 /// When the engine or the bus can't be asked.
 pub async fn left_behind(engine: &Engine, bus: &Bus) -> Result<usize, CleanUpError> {
     let of_stages = labels::of([(labels::ROLE, role::STAGE)]);
-    let owner = |labels: &Labels| Some((labels.get(labels::WORKER)?.clone(), labels.get(labels::RUN)?.clone()));
-    let owners: BTreeSet<(String, String)> =
-        engine.labels_of_labelled(&of_stages).await?.iter().filter_map(owner).collect();
+    let owner = |labels: &Labels| {
+        Some((
+            labels.get(labels::WORKER)?.clone(),
+            labels.get(labels::RUN)?.clone(),
+        ))
+    };
+    let owners: BTreeSet<(String, String)> = engine
+        .labels_of_labelled(&of_stages)
+        .await?
+        .iter()
+        .filter_map(owner)
+        .collect();
     let runs: Log<Run> = Log::new(bus.events());
     let mut removed = 0;
     for (worker, run) in owners {
         let Ok(id) = run.parse() else { continue };
-        let is_gone = matches!(bus.presence().ask(&worker, bytes::Bytes::new()).await, Ok(WorkerState::Gone));
+        let is_gone = matches!(
+            bus.presence().ask(&worker, bytes::Bytes::new()).await,
+            Ok(WorkerState::Gone)
+        );
         if is_gone && runs.get(&id).await?.is_some() {
-            let left = labels::of([(labels::ROLE, role::STAGE), (labels::WORKER, &worker), (labels::RUN, &run)]);
+            let left = labels::of([
+                (labels::ROLE, role::STAGE),
+                (labels::WORKER, &worker),
+                (labels::RUN, &run),
+            ]);
             let gone = engine.remove_labelled(&left).await?;
             removed += gone.containers + gone.networks + gone.volumes;
         }

@@ -25,7 +25,9 @@ pub struct EdgeSource {
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeImageError {
     /// Neither an image nor a binary is named.
-    #[error("there is no edge image; name one with SLIPWAY_EDGE_IMAGE, or a static binary with SLIPWAY_EDGE_BINARY")]
+    #[error(
+        "there is no edge image; name one with SLIPWAY_EDGE_IMAGE, or a static binary with SLIPWAY_EDGE_BINARY"
+    )]
     Unnamed,
     /// The binary can't be read.
     #[error("the edge binary {path} can't be read")]
@@ -51,7 +53,10 @@ impl EdgeImage {
     /// An image from where `source` says.
     #[must_use]
     pub fn new(source: EdgeSource) -> Self {
-        Self { source, name: Arc::default() }
+        Self {
+            source,
+            name: Arc::default(),
+        }
     }
 
     /// The image's name, once it is on the engine.
@@ -59,7 +64,10 @@ impl EdgeImage {
     /// # Errors
     /// When it can't be had.
     pub async fn on(&self, engine: &Engine) -> Result<String, EdgeImageError> {
-        self.name.get_or_try_init(|| self.make(engine)).await.cloned()
+        self.name
+            .get_or_try_init(|| self.make(engine))
+            .await
+            .cloned()
     }
 
     async fn make(&self, engine: &Engine) -> Result<String, EdgeImageError> {
@@ -67,9 +75,16 @@ impl EdgeImage {
             engine.ensure_image(image, None).await?;
             return Ok(image.clone());
         }
-        let path = self.source.edge_binary.as_ref().ok_or(EdgeImageError::Unnamed)?;
+        let path = self
+            .source
+            .edge_binary
+            .as_ref()
+            .ok_or(EdgeImageError::Unnamed)?;
         let binary = read(path).await?;
-        let name = format!("slipway-edge:{}", &hex::encode(Sha256::digest(&binary))[..12]);
+        let name = format!(
+            "slipway-edge:{}",
+            &hex::encode(Sha256::digest(&binary))[..12]
+        );
         if !engine.has_image(&name).await? {
             build(engine, binary, &name).await?;
         }
@@ -80,7 +95,10 @@ impl EdgeImage {
 async fn read(path: &Path) -> Result<Vec<u8>, EdgeImageError> {
     tokio::fs::read(path)
         .await
-        .map_err(|source| EdgeImageError::Binary { path: path.display().to_string(), source })
+        .map_err(|source| EdgeImageError::Binary {
+            path: path.display().to_string(),
+            source,
+        })
 }
 
 /// An image of nothing but the binary: it needs no shell, no library and no package.
@@ -94,7 +112,10 @@ async fn build(engine: &Engine, binary: Vec<u8>, name: &str) -> Result<(), EdgeI
     let files = BTreeMap::from([
         ("Dockerfile".to_owned(), DOCKERFILE.as_bytes().to_vec()),
         ("edge".to_owned(), binary),
-        ("state/README".to_owned(), b"The table of the edge is uploaded here.\n".to_vec()),
+        (
+            "state/README".to_owned(),
+            b"The table of the edge is uploaded here.\n".to_vec(),
+        ),
     ]);
     let mut spec = BuildSpec::new(Context::Tar(engine::tar_files(&files)?));
     spec.tags = vec![name.to_owned()];

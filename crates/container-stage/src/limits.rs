@@ -18,7 +18,10 @@ pub fn of(resources: &Resources, time: Option<Duration>) -> Limits {
     let available = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
     Limits {
         cpus: Some(
-            resources.cpus.map_or(DEFAULT_CPUS, |c| f64::from(c.thousandths()) / 1000.0).min(available),
+            resources
+                .cpus
+                .map_or(DEFAULT_CPUS, |c| f64::from(c.thousandths()) / 1000.0)
+                .min(available),
         ),
         memory_bytes: Some(resources.memory.map_or(DEFAULT_MEMORY_BYTES, |m| m.bytes())),
         pids: Some(resources.pids.unwrap_or(DEFAULT_PIDS)),

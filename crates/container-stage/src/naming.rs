@@ -35,7 +35,10 @@ pub fn stage_labels(work: &Work) -> Labels {
 /// The image of the file system after the team's build commands.
 #[must_use]
 pub fn workspace_image(work: &Work) -> String {
-    format!("slipway-workspace/{}:{}", work.run.change.service, work.run.id)
+    format!(
+        "slipway-workspace/{}:{}",
+        work.run.change.service, work.run.id
+    )
 }
 
 /// Where a team's commands run in build and test containers.
@@ -45,12 +48,19 @@ pub const WORKSPACE: &str = "/workspace";
 #[must_use]
 pub fn variables(work: &Work) -> BTreeMap<String, String> {
     let created = work.created();
-    let version = created.version.as_ref().map(|v| v.version.to_string()).unwrap_or_default();
+    let version = created
+        .version
+        .as_ref()
+        .map(|v| v.version.to_string())
+        .unwrap_or_default();
     BTreeMap::from([
         ("CI".to_owned(), "true".to_owned()),
         ("SLIPWAY_RUN".to_owned(), work.run.id.to_string()),
         ("SLIPWAY_STAGE".to_owned(), work.stage.to_string()),
-        ("SLIPWAY_SERVICE".to_owned(), created.change.service.to_string()),
+        (
+            "SLIPWAY_SERVICE".to_owned(),
+            created.change.service.to_string(),
+        ),
         ("SLIPWAY_COMMIT".to_owned(), created.change.commit.clone()),
         ("SLIPWAY_VERSION".to_owned(), version),
     ])

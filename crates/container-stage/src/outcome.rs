@@ -12,7 +12,9 @@ pub fn of_engine(error: &engine::Error, last_lines: &[String]) -> Outcome {
     match error.class() {
         ErrorClass::User => Outcome::Failed(failure),
         ErrorClass::Infrastructure { retryable } => Outcome::Errored { failure, retryable },
-        ErrorClass::Cancelled => Outcome::Cancelled { reason: "it was told to stop".to_owned() },
+        ErrorClass::Cancelled => Outcome::Cancelled {
+            reason: "it was told to stop".to_owned(),
+        },
     }
 }
 
@@ -20,13 +22,23 @@ pub fn of_engine(error: &engine::Error, last_lines: &[String]) -> Outcome {
 #[must_use]
 pub fn of_source(error: &source::Error) -> Outcome {
     let failure = failure(chain(error), &[]);
-    if error.is_retryable() { Outcome::Errored { failure, retryable: true } } else { Outcome::Failed(failure) }
+    if error.is_retryable() {
+        Outcome::Errored {
+            failure,
+            retryable: true,
+        }
+    } else {
+        Outcome::Failed(failure)
+    }
 }
 
 /// The outcome of a stage that we could not do for a reason of our own; trying again may help.
 #[must_use]
 pub fn broken(reason: impl Into<String>) -> Outcome {
-    Outcome::Errored { failure: failure(reason.into(), &[]), retryable: true }
+    Outcome::Errored {
+        failure: failure(reason.into(), &[]),
+        retryable: true,
+    }
 }
 
 /// A red stage.
@@ -90,7 +102,11 @@ mod tests {
     fn exit_codes_that_people_stumble_over_are_explained() {
         let complaint = |exit| complaint(exit, Duration::from_secs(90));
         assert_eq!(complaint(StepExit::Exited(0)), None);
-        assert!(complaint(StepExit::Exited(127)).unwrap().contains("no such command"));
+        assert!(
+            complaint(StepExit::Exited(127))
+                .unwrap()
+                .contains("no such command")
+        );
         assert!(complaint(StepExit::TimedOut).unwrap().contains("90 s"));
     }
 }

@@ -22,7 +22,10 @@ impl Output {
     #[must_use]
     pub fn to(log: StageLog) -> Self {
         let (sink, chunks) = mpsc::channel(BUFFERED);
-        #[expect(clippy::disallowed_methods, reason = "awaited by `finish`; ends with the last sink")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "awaited by `finish`; ends with the last sink"
+        )]
         let pump = tokio::spawn(pump(log, chunks));
         Self { sink, pump }
     }
@@ -35,7 +38,10 @@ impl Output {
 
     /// Writes a line of our own.
     pub async fn say(&self, line: &str) {
-        let chunk = OutputChunk { stream: OutputStream::Out, bytes: format!("{line}\n").into() };
+        let chunk = OutputChunk {
+            stream: OutputStream::Out,
+            bytes: format!("{line}\n").into(),
+        };
         self.sink.send(chunk).await.ok();
     }
 
@@ -58,7 +64,10 @@ async fn pump(log: StageLog, mut chunks: mpsc::Receiver<OutputChunk>) -> Tail {
         if let Err(error) = log.write(stream, &chunk.bytes).await
             && !std::mem::replace(&mut complained, true)
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a part of a log is lost");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a part of a log is lost"
+            );
         }
     }
     tail
@@ -86,7 +95,9 @@ impl Tail {
     }
 
     fn close(&mut self) {
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.open)).trim_end().to_owned();
+        let line = String::from_utf8_lossy(&std::mem::take(&mut self.open))
+            .trim_end()
+            .to_owned();
         if line.is_empty() {
             return;
         }
@@ -111,7 +122,9 @@ mod tests {
         let text: String = (0..100).map(|n| format!("line {n}\n")).collect();
         for size in [1, 3, 7, 1000] {
             let mut tail = Tail::default();
-            text.as_bytes().chunks(size).for_each(|chunk| tail.push(chunk));
+            text.as_bytes()
+                .chunks(size)
+                .for_each(|chunk| tail.push(chunk));
             let lines = tail.into_lines();
             assert_eq!(lines.len(), Failure::MAX_LINES);
             assert_eq!(lines.last().unwrap(), "line 99");

@@ -46,7 +46,10 @@ pub fn read(reference: &SecretReference, service: &'static str) -> Result<Secret
     match reference {
         SecretReference::Env(name) => match std::env::var(name) {
             Ok(value) => Ok(Secret::new(value.into_bytes())),
-            Err(_) => Err(SecretError::Variable { name: name.clone(), service }),
+            Err(_) => Err(SecretError::Variable {
+                name: name.clone(),
+                service,
+            }),
         },
         SecretReference::File(path) => match std::fs::read(path) {
             Ok(mut bytes) => {
@@ -55,9 +58,15 @@ pub fn read(reference: &SecretReference, service: &'static str) -> Result<Secret
                 }
                 Ok(Secret::new(bytes))
             }
-            Err(source) => Err(SecretError::File { path: path.clone(), service, source }),
+            Err(source) => Err(SecretError::File {
+                path: path.clone(),
+                service,
+                source,
+            }),
         },
-        SecretReference::Kubernetes { .. } => Err(SecretError::Kubernetes { reference: reference.to_string() }),
+        SecretReference::Kubernetes { .. } => Err(SecretError::Kubernetes {
+            reference: reference.to_string(),
+        }),
     }
 }
 
@@ -69,12 +78,19 @@ pub fn credentials(
     registry: &domain::platform::Registry,
     service: &'static str,
 ) -> Result<Option<Credentials>, SecretError> {
-    let Some(reference) = &registry.credentials else { return Ok(None) };
+    let Some(reference) = &registry.credentials else {
+        return Ok(None);
+    };
     let secret = read(reference, service)?;
-    let malformed = || SecretError::Credentials { reference: reference.to_string() };
+    let malformed = || SecretError::Credentials {
+        reference: reference.to_string(),
+    };
     let text = std::str::from_utf8(secret.expose()).map_err(|_| malformed())?;
     let (username, password) = text.split_once(':').ok_or_else(malformed)?;
-    Ok(Some(Credentials { username: username.to_owned(), password: Secret::new(password.as_bytes()) }))
+    Ok(Some(Credentials {
+        username: username.to_owned(),
+        password: Secret::new(password.as_bytes()),
+    }))
 }
 
 /// Reads the credentials of the registry that an image comes from: one of the platform's two, or another, of which

@@ -12,7 +12,10 @@ pub(crate) fn neighbour(run: &Run, environment: &EnvironmentName) -> Option<Neig
     let is_change = matches!(run.change.kind, Kind::Change);
     let passed = stage.finished_at().is_some();
     let moves = matches!(run.state(), RunState::Queued | RunState::Running);
-    let waits_before = run.waits_for().iter().any(|waiting| comes_before(run, waiting, environment));
+    let waits_before = run
+        .waits_for()
+        .iter()
+        .any(|waiting| comes_before(run, waiting, environment));
     Some(Neighbour {
         run: run.id.clone(),
         order: run.order,

@@ -68,7 +68,12 @@ impl Docker {
         edge_image: EdgeImage,
         publish_address: IpAddr,
     ) -> Self {
-        Self { engine, platform, edge_image, publish_address }
+        Self {
+            engine,
+            platform,
+            edge_image,
+            publish_address,
+        }
     }
 
     /// Makes everything that does not touch traffic: network, image, edge.
@@ -79,29 +84,45 @@ impl Docker {
     ) -> Result<Target<'a>, TargetError> {
         let network = names::network(&wanted.environment);
         let of_environment = labels::of([(labels::ENVIRONMENT, wanted.environment.as_str())]);
-        self.engine.ensure_network(&network, &of_environment).await?;
+        self.engine
+            .ensure_network(&network, &of_environment)
+            .await?;
         let image = wanted.image();
         output.say(&format!("image {image}")).await;
         let credentials = self.credentials(&wanted.repository)?;
-        self.engine.ensure_image(&image, credentials.as_ref()).await?;
+        self.engine
+            .ensure_image(&image, credentials.as_ref())
+            .await?;
         let exposed = self.engine.inspect_image(&image).await?.exposed_ports;
         let entrance = Entrance::of(&wanted.deploy, &exposed)?;
         let edge = Edge::ensure(self, wanted, entrance.port).await?;
-        Ok(Target { docker: self, wanted, entrance, edge })
+        Ok(Target {
+            docker: self,
+            wanted,
+            entrance,
+            edge,
+        })
     }
 
     /// Credentials of the registry that an image comes from.
     fn credentials(&self, repository: &str) -> Result<Option<Credentials>, TargetError> {
         let registries = &self.platform.registries;
         let from = |registry: &&Registry| repository.starts_with(&format!("{}/", registry.address));
-        match [&registries.production, &registries.development].into_iter().find(from) {
+        match [&registries.production, &registries.development]
+            .into_iter()
+            .find(from)
+        {
             Some(registry) => Ok(secrets::credentials(registry, SERVICE)?),
             None => Ok(None),
         }
     }
 
     /// The containers of a service in an environment that have a role.
-    async fn containers(&self, wanted: &Wanted, role: &str) -> Result<Vec<ContainerInfo>, TargetError> {
+    async fn containers(
+        &self,
+        wanted: &Wanted,
+        role: &str,
+    ) -> Result<Vec<ContainerInfo>, TargetError> {
         let filter = labels::of([
             (labels::ROLE, role),
             (labels::ENVIRONMENT, wanted.environment.as_str()),
@@ -141,9 +162,15 @@ impl Target<'_> {
             let backend = status.backends.iter().find(|b| b.name == container.name);
             let replica = replicas::seen(container, backend, &key);
             if replica.is_wanted {
-                seen.waiting_for = seen.waiting_for.or_else(|| backend.and_then(|b| b.last_probe_error.clone()));
+                seen.waiting_for = seen
+                    .waiting_for
+                    .or_else(|| backend.and_then(|b| b.last_probe_error.clone()));
                 if matches!(replica.health, crate::rolling::Health::Failed { .. }) {
-                    let lines = self.docker.engine.logs(&container.id, domain::stage::Failure::MAX_LINES).await?;
+                    let lines = self
+                        .docker
+                        .engine
+                        .logs(&container.id, domain::stage::Failure::MAX_LINES)
+                        .await?;
                     seen.last_lines = lines.into_iter().map(|line| line.text).collect();
                 }
             }
@@ -154,13 +181,27 @@ impl Target<'_> {
     }
 
     /// Does a step.
-    pub(crate) async fn act(&self, step: &Step, seen: &Seen, output: &Output) -> Result<(), TargetError> {
+    pub(crate) async fn act(
+        &self,
+        step: &Step,
+        seen: &Seen,
+        output: &Output,
+    ) -> Result<(), TargetError> {
         match step {
             Step::Start(count) => self.start(*count, seen, output).await,
             Step::Route(names) => {
-                output.say(&format!("traffic goes to {}", names.join(", "))).await;
+                output
+                    .say(&format!("traffic goes to {}", names.join(", ")))
+                    .await;
                 let backends = self.backends(names, seen);
-                self.edge.route(&self.docker.engine, seen.generation + 1, self.entrance.port, backends).await
+                self.edge
+                    .route(
+                        &self.docker.engine,
+                        seen.generation + 1,
+                        self.entrance.port,
+                        backends,
+                    )
+                    .await
             }
             Step::Remove(names) => self.remove(names, seen, output).await,
             Step::Wait | Step::Done | Step::Fail { .. } => Ok(()),
@@ -177,10 +218,18 @@ impl Target<'_> {
         Ok(())
     }
 
-    async fn remove(&self, names: &[String], seen: &Seen, output: &Output) -> Result<(), TargetError> {
+    async fn remove(
+        &self,
+        names: &[String],
+        seen: &Seen,
+        output: &Output,
+    ) -> Result<(), TargetError> {
         for container in seen.containers.iter().filter(|c| names.contains(&c.name)) {
             output.say(&format!("removing {}", container.name)).await;
-            self.docker.engine.stop(&container.id, replicas::STOP_GRACE).await?;
+            self.docker
+                .engine
+                .stop(&container.id, replicas::STOP_GRACE)
+                .await?;
             self.docker.engine.remove(&container.id).await?;
         }
         Ok(())
@@ -188,6 +237,8 @@ impl Target<'_> {
 
     fn backends(&self, names: &[String], seen: &Seen) -> Vec<::edge::table::Backend> {
         let routed = seen.containers.iter().filter(|c| names.contains(&c.name));
-        routed.map(|container| replicas::backend(container, &self.entrance)).collect()
+        routed
+            .map(|container| replicas::backend(container, &self.entrance))
+            .collect()
     }
 }

@@ -28,7 +28,10 @@ pub(crate) enum TargetError {
     #[error("{0}")]
     Unsupported(String),
     #[error("no free port of the host was found for {service} in {environment}")]
-    NoPort { service: String, environment: String },
+    NoPort {
+        service: String,
+        environment: String,
+    },
 }
 
 impl TargetError {

@@ -26,15 +26,22 @@ impl Questions {
         tokens: Tokens,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        Server::new(tokens, proto::DESCRIPTORS).serve(DeployerServiceServer::new(self), listener, stop).await
+        Server::new(tokens, proto::DESCRIPTORS)
+            .serve(DeployerServiceServer::new(self), listener, stop)
+            .await
     }
 }
 
 #[tonic::async_trait]
 impl DeployerService for Questions {
-    async fn get_live_state(&self, request: Request<GetLiveStateRequest>) -> Result<Response<LiveState>, Status> {
+    async fn get_live_state(
+        &self,
+        request: Request<GetLiveStateRequest>,
+    ) -> Result<Response<LiveState>, Status> {
         let name = request.into_inner().environment;
-        let environment = name.parse().map_err(|error| Status::invalid_argument(format!("environment: {error}")))?;
+        let environment = name
+            .parse()
+            .map_err(|error| Status::invalid_argument(format!("environment: {error}")))?;
         match live_state(&self.docker, &environment).await {
             Ok(live) => Ok(Response::new(live)),
             Err(error) => Err(Status::unavailable(container_stage::outcome::chain(&error))),

@@ -6,5 +6,7 @@ use deployer::{Config, Service};
 use service_kit::main_of;
 
 fn main() -> ExitCode {
-    main_of("deployer", |config: Config, platform, bus, stop| Service::new(config, platform, bus).run(stop))
+    main_of("deployer", |config: Config, platform, bus, stop| {
+        Service::new(config, platform, bus).run(stop)
+    })
 }

@@ -65,21 +65,44 @@ async fn without_abandoned(
     key: &(EnvironmentName, ServiceName),
     rollouts: Rollouts,
 ) -> Result<Rollouts, bus::Error> {
-    let Some(active) = &rollouts.active else { return Ok(rollouts) };
+    let Some(active) = &rollouts.active else {
+        return Ok(rollouts);
+    };
     let run = deployer.runs.get(&active.run).await?;
     let stage = StageName::Deploy(key.0.clone());
-    let is_over = run.as_ref().and_then(|run| run.stage(&stage)).is_none_or(|s| s.finished_at().is_some());
+    let is_over = run
+        .as_ref()
+        .and_then(|run| run.stage(&stage))
+        .is_none_or(|s| s.finished_at().is_some());
     if !is_over {
         return Ok(rollouts);
     }
-    let end = End::RolledBack { reason: "its deployer stopped before the end; the next rollout cleans up".to_owned() };
-    let ended = Event::Ended { run: active.run.clone(), end, at: Timestamp::now() };
-    let is_still = |rollouts: &Rollouts| rollouts.active.as_ref().is_some_and(|a| a.run == active.run);
-    update(&deployer.rollouts, key, |rollouts| is_still(rollouts).then(|| ended.clone())).await
+    let end = End::RolledBack {
+        reason: "its deployer stopped before the end; the next rollout cleans up".to_owned(),
+    };
+    let ended = Event::Ended {
+        run: active.run.clone(),
+        end,
+        at: Timestamp::now(),
+    };
+    let is_still = |rollouts: &Rollouts| {
+        rollouts
+            .active
+            .as_ref()
+            .is_some_and(|a| a.run == active.run)
+    };
+    update(&deployer.rollouts, key, |rollouts| {
+        is_still(rollouts).then(|| ended.clone())
+    })
+    .await
 }
 
 /// Does the rollout.
-pub(crate) async fn on_deploy(deployer: &Deployer, work: &Work, environment: &EnvironmentName) -> Outcome {
+pub(crate) async fn on_deploy(
+    deployer: &Deployer,
+    work: &Work,
+    environment: &EnvironmentName,
+) -> Outcome {
     let output = Output::to(work.log.clone());
     let rolled = rollout(deployer, work, environment, &output).await;
     output.finish().await;
@@ -106,29 +129,60 @@ async fn rollout(
     };
     let before = started.current().cloned();
     let wanted = wanted(work.created().spec.clone(), &placement, environment);
-    output.say(&format!("rolling out {} {} to {environment}", wanted.service, wanted.version)).await;
+    output
+        .say(&format!(
+            "rolling out {} {} to {environment}",
+            wanted.service, wanted.version
+        ))
+        .await;
     let (end, outcome) = match converge(deployer, &wanted, Some(work), output).await {
         Converged::Done { address } => {
             let result = StageResult {
-                summary: format!("{} at {address}, {} ready", wanted.version, replicas(wanted.deploy.replicas)),
-                artifact: Some(Artifact::Deployment { address: address.clone() }),
+                summary: format!(
+                    "{} at {address}, {} ready",
+                    wanted.version,
+                    replicas(wanted.deploy.replicas)
+                ),
+                artifact: Some(Artifact::Deployment {
+                    address: address.clone(),
+                }),
                 tests: None,
             };
-            (End::Completed { address }, Outcome::Succeeded(Box::new(result)))
+            (
+                End::Completed { address },
+                Outcome::Succeeded(Box::new(result)),
+            )
         }
         // Another deployer, or this one after its restart, goes on from what is there.
-        Converged::Interrupted => return Ok(outcome::broken("the deployer stopped in the middle of the rollout")),
+        Converged::Interrupted => {
+            return Ok(outcome::broken(
+                "the deployer stopped in the middle of the rollout",
+            ));
+        }
         Converged::Failed { failure, outcome } => {
             output.say(&format!("it failed: {}", failure.reason)).await;
             let reason = failure.reason.clone();
             let back = take_back(deployer, &wanted, before.as_ref(), output).await;
             let text = format!("{reason}; {back}");
-            (End::RolledBack { reason: text.clone() }, with_reason(outcome, *failure, text))
+            (
+                End::RolledBack {
+                    reason: text.clone(),
+                },
+                with_reason(outcome, *failure, text),
+            )
         }
     };
-    let ended = Event::Ended { run: placement.run.clone(), end, at: Timestamp::now() };
+    let ended = Event::Ended {
+        run: placement.run.clone(),
+        end,
+        at: Timestamp::now(),
+    };
     update(&deployer.rollouts, &key, |rollouts| {
-        rollouts.active.as_ref().is_some_and(|a| a.run == placement.run).then(|| ended.clone())
+        rollouts
+            .active
+            .as_ref()
+            .is_some_and(|a| a.run == placement.run)
+            .then(|| ended.clone())
     })
     .await?;
     Ok(outcome)
@@ -144,10 +198,16 @@ async fn begin(
 ) -> Result<Result<Rollouts, Outcome>, bus::Error> {
     loop {
         let rollouts = update(&deployer.rollouts, key, |rollouts| {
-            rollouts.active.is_none().then(|| Event::Started { placement: placement.clone() })
+            rollouts.active.is_none().then(|| Event::Started {
+                placement: placement.clone(),
+            })
         })
         .await?;
-        if rollouts.active.as_ref().is_some_and(|active| active.run == placement.run) {
+        if rollouts
+            .active
+            .as_ref()
+            .is_some_and(|active| active.run == placement.run)
+        {
             return Ok(Ok(rollouts));
         }
         if let Some(asked) = work.stop.outcome() {
@@ -159,10 +219,16 @@ async fn begin(
 }
 
 fn with_reason(how: Ended, failure: Failure, reason: String) -> Outcome {
-    let failure = Box::new(Failure { reason: reason.clone(), ..failure });
+    let failure = Box::new(Failure {
+        reason: reason.clone(),
+        ..failure
+    });
     match how {
         Ended::Red => Outcome::Failed(failure),
-        Ended::Broken => Outcome::Errored { failure, retryable: true },
+        Ended::Broken => Outcome::Errored {
+            failure,
+            retryable: true,
+        },
         Ended::Stopped => Outcome::Cancelled { reason },
     }
 }
@@ -175,18 +241,23 @@ async fn placement(
 ) -> Result<Result<Placement, String>, bus::Error> {
     let run = &work.run;
     let created = work.created();
-    let production = created.plan.environment(environment).is_some_and(|e| e.production);
+    let production = created
+        .plan
+        .environment(environment)
+        .is_some_and(|e| e.production);
     let (origin, repository, digest) = match &run.change.kind {
         Kind::Deploy(target) | Kind::Rollback(target) => {
             let promoted = promoted(run);
-            let repository = promoted.map_or_else(|| target.repository.clone(), |(repository, _)| repository);
+            let repository =
+                promoted.map_or_else(|| target.repository.clone(), |(repository, _)| repository);
             (target.origin.clone(), repository, target.digest.clone())
         }
         Kind::Change | Kind::Proposal { .. } => {
             let built = if production {
                 promoted(run)
             } else {
-                run.image_digest().map(|d| (created.plan.development_repository.clone(), d.clone()))
+                run.image_digest()
+                    .map(|d| (created.plan.development_repository.clone(), d.clone()))
             };
             match built {
                 Some((repository, digest)) => (run.id.clone(), repository, digest),
@@ -196,7 +267,11 @@ async fn placement(
     };
     let version = created.version.as_ref().map(|v| v.version.clone());
     if production {
-        let releases = deployer.releases.get(&run.change.service).await?.unwrap_or_default();
+        let releases = deployer
+            .releases
+            .get(&run.change.service)
+            .await?
+            .unwrap_or_default();
         if !is_released(&releases, &digest) {
             return Ok(Err(format!(
                 "{environment} takes only releases, and {digest} is not one: it was never promoted to the production \
@@ -217,21 +292,34 @@ async fn placement(
 }
 
 fn replicas(count: u32) -> String {
-    if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
+    if count == 1 {
+        "1 replica".to_owned()
+    } else {
+        format!("{count} replicas")
+    }
 }
 
 fn promoted(run: &Run) -> Option<(String, domain::ids::Digest)> {
     match run.stage(&StageName::Promote)?.artifact()? {
-        Artifact::Release { repository, digest, .. } => Some((repository.clone(), digest.clone())),
+        Artifact::Release {
+            repository, digest, ..
+        } => Some((repository.clone(), digest.clone())),
         _ => None,
     }
 }
 
 fn is_released(releases: &Releases, digest: &domain::ids::Digest) -> bool {
-    releases.versions.values().any(|record| record.release.as_ref().is_some_and(|r| r.digest == *digest))
+    releases
+        .versions
+        .values()
+        .any(|record| record.release.as_ref().is_some_and(|r| r.digest == *digest))
 }
 
-fn wanted(spec: domain::spec::ServiceSpec, placement: &Placement, environment: &EnvironmentName) -> Wanted {
+fn wanted(
+    spec: domain::spec::ServiceSpec,
+    placement: &Placement,
+    environment: &EnvironmentName,
+) -> Wanted {
     Wanted {
         deploy: deploy_in(&spec, environment),
         service: spec.service,
@@ -245,8 +333,13 @@ fn wanted(spec: domain::spec::ServiceSpec, placement: &Placement, environment: &
 
 /// How a rollout, or going back, ended.
 enum Converged {
-    Done { address: String },
-    Failed { failure: Box<Failure>, outcome: Ended },
+    Done {
+        address: String,
+    },
+    Failed {
+        failure: Box<Failure>,
+        outcome: Ended,
+    },
     Interrupted,
 }
 
@@ -259,11 +352,19 @@ enum Ended {
 }
 
 fn failed(reason: impl Into<String>, outcome: Ended) -> Converged {
-    Converged::Failed { failure: Box::new(Failure::because(reason)), outcome }
+    Converged::Failed {
+        failure: Box::new(Failure::because(reason)),
+        outcome,
+    }
 }
 
 /// Looks, decides and acts until the wanted version is there, or can't be. With `work`, stops when that says so.
-async fn converge(deployer: &Deployer, wanted: &Wanted, work: Option<&Work>, output: &Output) -> Converged {
+async fn converge(
+    deployer: &Deployer,
+    wanted: &Wanted,
+    work: Option<&Work>,
+    output: &Output,
+) -> Converged {
     let batches = wanted.rolling();
     let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let scale = Scale {
@@ -288,17 +389,28 @@ async fn converge(deployer: &Deployer, wanted: &Wanted, work: Option<&Work>, out
         let acted = async {
             let seen = target.look().await?;
             remember_unrouted(&mut unrouted, &seen);
-            let overdue = |name: &str| unrouted.get(name).is_some_and(|since| since.elapsed() > wanted.drain());
+            let overdue = |name: &str| {
+                unrouted
+                    .get(name)
+                    .is_some_and(|since| since.elapsed() > wanted.drain())
+            };
             let step = next(scale, &seen.replicas, overdue);
             target.act(&step, &seen, output).await?;
             Ok::<_, TargetError>((step, seen))
         };
         let step = match acted.await {
-            Ok((Step::Done, seen)) => return Converged::Done { address: seen.address },
+            Ok((Step::Done, seen)) => {
+                return Converged::Done {
+                    address: seen.address,
+                };
+            }
             Ok((Step::Fail { reason }, seen)) => {
                 let mut failure = Failure::because(reason);
                 failure.last_lines = seen.last_lines;
-                return Converged::Failed { failure: Box::new(failure), outcome: Ended::Red };
+                return Converged::Failed {
+                    failure: Box::new(failure),
+                    outcome: Ended::Red,
+                };
             }
             Ok((step, seen)) => {
                 if progress.elapsed() > wanted.deadline() {
@@ -310,7 +422,10 @@ async fn converge(deployer: &Deployer, wanted: &Wanted, work: Option<&Work>, out
             Err(error) if error.is_users() || blind >= BLIND => return stopped_by(&error),
             Err(error) => {
                 blind += 1;
-                tracing::warn!(error = &error as &dyn std::error::Error, "a step of a rollout is tried again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a step of a rollout is tried again"
+                );
                 tokio::time::sleep(LOOK * 5).await;
                 continue;
             }
@@ -326,11 +441,21 @@ async fn converge(deployer: &Deployer, wanted: &Wanted, work: Option<&Work>, out
 }
 
 fn stopped_by(error: &TargetError) -> Converged {
-    failed(outcome::chain(error), if error.is_users() { Ended::Red } else { Ended::Broken })
+    failed(
+        outcome::chain(error),
+        if error.is_users() {
+            Ended::Red
+        } else {
+            Ended::Broken
+        },
+    )
 }
 
 fn not_ready(wanted: &Wanted, seen: &Seen) -> String {
-    let why = seen.waiting_for.as_deref().unwrap_or("the edge did not say why");
+    let why = seen
+        .waiting_for
+        .as_deref()
+        .unwrap_or("the edge did not say why");
     format!(
         "{} {} did not become ready within {} s: {why}",
         wanted.service,
@@ -340,14 +465,25 @@ fn not_ready(wanted: &Wanted, seen: &Seen) -> String {
 }
 
 fn remember_unrouted(unrouted: &mut HashMap<String, Instant>, seen: &Seen) {
-    unrouted.retain(|name, _| seen.replicas.iter().any(|r| r.name == *name && !r.is_routed));
+    unrouted.retain(|name, _| {
+        seen.replicas
+            .iter()
+            .any(|r| r.name == *name && !r.is_routed)
+    });
     for replica in seen.replicas.iter().filter(|r| !r.is_routed) {
-        unrouted.entry(replica.name.clone()).or_insert_with(Instant::now);
+        unrouted
+            .entry(replica.name.clone())
+            .or_insert_with(Instant::now);
     }
 }
 
 /// Brings back what ran before; says in a few words what it did.
-async fn take_back(deployer: &Deployer, wanted: &Wanted, before: Option<&Placed>, output: &Output) -> String {
+async fn take_back(
+    deployer: &Deployer,
+    wanted: &Wanted,
+    before: Option<&Placed>,
+    output: &Output,
+) -> String {
     let Some(before) = before else {
         return match deployer.docker.remove_service(wanted).await {
             Ok(()) => "nothing ran here before, and it was removed again".to_owned(),
@@ -356,15 +492,22 @@ async fn take_back(deployer: &Deployer, wanted: &Wanted, before: Option<&Placed>
     };
     let previous = match deployer.runs.get(&before.placement.origin).await {
         Ok(Some(run)) => run,
-        Ok(None) => return "what ran before is not known any more; nothing was taken back".to_owned(),
+        Ok(None) => {
+            return "what ran before is not known any more; nothing was taken back".to_owned();
+        }
         Err(error) => return format!("what ran before can't be read: {}", outcome::chain(&error)),
     };
-    let Some(created) = previous.created else { return "what ran before has no plan".to_owned() };
+    let Some(created) = previous.created else {
+        return "what ran before has no plan".to_owned();
+    };
     let back = self::wanted(created.spec, &before.placement, &wanted.environment);
     output.say(&format!("going back to {}", back.version)).await;
     match converge(deployer, &back, None, output).await {
         Converged::Done { .. } => format!("{} serves as before", back.version),
-        Converged::Failed { failure, .. } => format!("going back to {} failed too: {}", back.version, failure.reason),
+        Converged::Failed { failure, .. } => format!(
+            "going back to {} failed too: {}",
+            back.version, failure.reason
+        ),
         Converged::Interrupted => "going back was interrupted".to_owned(),
     }
 }
@@ -375,11 +518,14 @@ async fn update(
     decide: impl Fn(&Rollouts) -> Option<Event>,
 ) -> Result<Rollouts, bus::Error> {
     let empty = Rollouts::default();
-    let decide =
-        |state: Option<&Rollouts>| Ok::<_, std::convert::Infallible>(decide(state.unwrap_or(&empty)));
+    let decide = |state: Option<&Rollouts>| {
+        Ok::<_, std::convert::Infallible>(decide(state.unwrap_or(&empty)))
+    };
     match log.update(key, decide).await {
         Ok(updated) => Ok(updated.state),
-        Err(UpdateError::Absent | UpdateError::Contended) => Ok(log.get(key).await?.unwrap_or_default()),
+        Err(UpdateError::Absent | UpdateError::Contended) => {
+            Ok(log.get(key).await?.unwrap_or_default())
+        }
         Err(UpdateError::Bus(error)) => Err(error),
         Err(UpdateError::Refused(never)) => match never {},
     }

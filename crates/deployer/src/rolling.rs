@@ -69,8 +69,13 @@ pub enum Step {
 #[must_use]
 pub fn next(scale: Scale, replicas: &[Replica], is_overdue: impl Fn(&str) -> bool) -> Step {
     let wanted = || replicas.iter().filter(|r| r.is_wanted);
-    if let Some(Health::Failed { reason }) = wanted().map(|r| &r.health).find(|h| matches!(h, Health::Failed { .. })) {
-        return Step::Fail { reason: reason.clone() };
+    if let Some(Health::Failed { reason }) = wanted()
+        .map(|r| &r.health)
+        .find(|h| matches!(h, Health::Failed { .. }))
+    {
+        return Step::Fail {
+            reason: reason.clone(),
+        };
     }
     let route = route(scale, replicas);
     let routed = replicas.iter().filter(|r| r.is_routed);
@@ -88,15 +93,26 @@ pub fn next(scale: Scale, replicas: &[Replica], is_overdue: impl Fn(&str) -> boo
         return Step::Start(missing.min(room));
     }
     let ready = wanted().filter(|r| r.health == Health::Ready).count();
-    if ready == scale.replicas && replicas.len() == scale.replicas { Step::Done } else { Step::Wait }
+    if ready == scale.replicas && replicas.len() == scale.replicas {
+        Step::Done
+    } else {
+        Step::Wait
+    }
 }
 
 /// The replicas that should have a place in the table, in the order in which they are seen: the wanted ones, up to
 /// their number, and as many old ones as are needed until enough of the wanted are ready, ready ones first.
 fn route(scale: Scale, replicas: &[Replica]) -> Vec<String> {
-    let wanted: Vec<&Replica> = replicas.iter().filter(|r| r.is_wanted).take(scale.replicas).collect();
+    let wanted: Vec<&Replica> = replicas
+        .iter()
+        .filter(|r| r.is_wanted)
+        .take(scale.replicas)
+        .collect();
     let ready = wanted.iter().filter(|r| r.health == Health::Ready).count();
-    let needed = scale.replicas.saturating_sub(scale.unavailable).saturating_sub(ready);
+    let needed = scale
+        .replicas
+        .saturating_sub(scale.unavailable)
+        .saturating_sub(ready);
     // Where nothing has a place, the table was lost: then every old one may be the one that still serves.
     let table_is_lost = !replicas.iter().any(|r| r.is_routed);
     let serves = |r: &&Replica| !r.is_wanted && (r.is_routed || table_is_lost);
@@ -104,14 +120,24 @@ fn route(scale: Scale, replicas: &[Replica]) -> Vec<String> {
     old.sort_by_key(|r| r.health != Health::Ready);
     old.truncate(needed);
     let kept = |r: &&Replica| wanted.iter().chain(&old).any(|kept| kept.name == r.name);
-    replicas.iter().filter(kept).map(|r| r.name.clone()).collect()
+    replicas
+        .iter()
+        .filter(kept)
+        .map(|r| r.name.clone())
+        .collect()
 }
 
 /// Replicas without a place in the table whose requests have ended. Called when the table is as it should be, so what
 /// has no place is not needed.
 fn removable(replicas: &[Replica], is_overdue: impl Fn(&str) -> bool) -> Vec<String> {
-    let has_ended = |r: &Replica| r.in_flight == 0 || matches!(r.health, Health::Failed { .. }) || is_overdue(&r.name);
-    replicas.iter().filter(|r| !r.is_routed && has_ended(r)).map(|r| r.name.clone()).collect()
+    let has_ended = |r: &Replica| {
+        r.in_flight == 0 || matches!(r.health, Health::Failed { .. }) || is_overdue(&r.name)
+    };
+    replicas
+        .iter()
+        .filter(|r| !r.is_routed && has_ended(r))
+        .map(|r| r.name.clone())
+        .collect()
 }
 
 #[cfg(test)]

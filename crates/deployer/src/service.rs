@@ -35,7 +35,12 @@ impl Service {
     /// A deployer for a platform, on a bus.
     #[must_use]
     pub fn new(config: Config, platform: PlatformSpec, bus: Bus) -> Self {
-        Self { config, platform, bus, listener: None }
+        Self {
+            config,
+            platform,
+            bus,
+            listener: None,
+        }
     }
 
     /// Answers questions on a listener that is open already, instead of the configured address.
@@ -52,7 +57,12 @@ impl Service {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let engine = Engine::connect().await.map_err(Error::from)?;
         let edge_image = EdgeImage::new(self.config.edge);
-        let docker = Docker::new(engine, self.platform, edge_image, self.config.publish_address);
+        let docker = Docker::new(
+            engine,
+            self.platform,
+            edge_image,
+            self.config.publish_address,
+        );
         let id = new_worker_id(SERVICE);
         let events = self.bus.events();
         let active = ActiveRuns::default();
@@ -102,7 +112,10 @@ impl StageHandler for Deployer {
     async fn handle(&self, work: Work) -> Outcome {
         match work.stage.environment() {
             Some(environment) => on_deploy::on_deploy(self, &work, environment).await,
-            None => container_stage::outcome::red("a stage without an environment can't be deployed", &[]),
+            None => container_stage::outcome::red(
+                "a stage without an environment can't be deployed",
+                &[],
+            ),
         }
     }
 }

@@ -36,8 +36,13 @@ impl Wanted {
     ///
     /// The number of replicas is not part of it, so scaling restarts nothing.
     pub(crate) fn key(&self) -> String {
-        let alike = Deploy { replicas: 1, strategy: Strategy::default(), ..self.deploy.clone() };
-        let configuration = serde_json::to_vec(&alike).expect("the deploy section has only text keys");
+        let alike = Deploy {
+            replicas: 1,
+            strategy: Strategy::default(),
+            ..self.deploy.clone()
+        };
+        let configuration =
+            serde_json::to_vec(&alike).expect("the deploy section has only text keys");
         let mut hash = Sha256::new();
         hash.update(self.digest.as_str());
         hash.update([0]);
@@ -64,7 +69,10 @@ impl Wanted {
 
 /// The `deploy` section of a service in an environment, with the defaults of a file that has none.
 pub(crate) fn deploy_in(spec: &ServiceSpec, environment: &EnvironmentName) -> Deploy {
-    spec.deploy.clone().unwrap_or_default().in_environment(environment)
+    spec.deploy
+        .clone()
+        .unwrap_or_default()
+        .in_environment(environment)
 }
 
 #[cfg(test)]
@@ -78,7 +86,9 @@ mod tests {
             version: "1.0.0".to_owned(),
             run: "r1".parse().unwrap(),
             repository: "r/a".to_owned(),
-            digest: format!("sha256:{}", digest.to_string().repeat(64)).parse().unwrap(),
+            digest: format!("sha256:{}", digest.to_string().repeat(64))
+                .parse()
+                .unwrap(),
             deploy,
         }
     }
@@ -86,8 +96,28 @@ mod tests {
     #[test]
     fn the_key_changes_with_image_and_configuration_but_not_with_scale() {
         let base = wanted('a', Deploy::default());
-        assert_eq!(base.key(), wanted('a', Deploy { replicas: 5, ..Deploy::default() }).key());
+        assert_eq!(
+            base.key(),
+            wanted(
+                'a',
+                Deploy {
+                    replicas: 5,
+                    ..Deploy::default()
+                }
+            )
+            .key()
+        );
         assert_ne!(base.key(), wanted('b', Deploy::default()).key());
-        assert_ne!(base.key(), wanted('a', Deploy { port: Some(1), ..Deploy::default() }).key());
+        assert_ne!(
+            base.key(),
+            wanted(
+                'a',
+                Deploy {
+                    port: Some(1),
+                    ..Deploy::default()
+                }
+            )
+            .key()
+        );
     }
 }

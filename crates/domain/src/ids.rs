@@ -18,29 +18,41 @@ pub struct InvalidId {
 }
 
 fn invalid(kind: &'static str, text: &str, rule: &'static str) -> InvalidId {
-    InvalidId { kind, text: text.chars().take(80).collect(), rule }
+    InvalidId {
+        kind,
+        text: text.chars().take(80).collect(),
+        rule,
+    }
 }
 
-const DNS_LABEL: &str = "1 to 63 of a-z, 0-9 and '-', beginning with a letter, ending with a letter or digit";
+const DNS_LABEL: &str =
+    "1 to 63 of a-z, 0-9 and '-', beginning with a letter, ending with a letter or digit";
 
 fn is_dns_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     (1..=63).contains(&bytes.len())
         && bytes[0].is_ascii_lowercase()
         && bytes[bytes.len() - 1] != b'-'
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
 }
 
 const TOKEN: &str = "1 to 64 of a-z, 0-9 and '-'";
 
 fn is_token(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(|hex| {
-        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        hex.len() == 64
+            && hex
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     })
 }
 
@@ -125,15 +137,37 @@ mod tests {
         for good in ["a", "delivery", "a-1", &"a".repeat(63)] {
             assert!(good.parse::<ServiceName>().is_ok(), "{good}");
         }
-        for bad in ["", "A", "1a", "-a", "a-", "a.b", "a b", "a*", &"a".repeat(64)] {
+        for bad in [
+            "",
+            "A",
+            "1a",
+            "-a",
+            "a-",
+            "a.b",
+            "a b",
+            "a*",
+            &"a".repeat(64),
+        ] {
             assert!(bad.parse::<ServiceName>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_digest_is_sha256_in_lower_case() {
-        assert!(format!("sha256:{}", "0a".repeat(32)).parse::<Digest>().is_ok());
-        assert!(format!("sha256:{}", "0A".repeat(32)).parse::<Digest>().is_err());
-        assert!(format!("sha512:{}", "0a".repeat(32)).parse::<Digest>().is_err());
+        assert!(
+            format!("sha256:{}", "0a".repeat(32))
+                .parse::<Digest>()
+                .is_ok()
+        );
+        assert!(
+            format!("sha256:{}", "0A".repeat(32))
+                .parse::<Digest>()
+                .is_err()
+        );
+        assert!(
+            format!("sha512:{}", "0a".repeat(32))
+                .parse::<Digest>()
+                .is_err()
+        );
     }
 }

@@ -129,7 +129,11 @@ pub struct Base {
 impl Releases {
     /// Folds events, given with their sequence on the bus.
     pub fn fold(events: impl IntoIterator<Item = (u64, Event)>) -> Self {
-        events.into_iter().fold(Self::default(), |state, (sequence, event)| state.apply(sequence, event))
+        events
+            .into_iter()
+            .fold(Self::default(), |state, (sequence, event)| {
+                state.apply(sequence, event)
+            })
     }
 
     /// Applies an event; an old one or a second release of a version changes nothing.
@@ -140,21 +144,57 @@ impl Releases {
         }
         self.last_sequence = sequence;
         match event {
-            Event::Reserved { run, version, level, commit, .. } => {
+            Event::Reserved {
+                run,
+                version,
+                level,
+                commit,
+                ..
+            } => {
                 let record = self.versions.entry(version).or_default();
                 if !record.reservations.iter().any(|r| r.run == run) {
                     record.reservations.push(Reservation { run, commit, level });
                 }
             }
-            Event::CandidatePublished { run, version, number, repository, digest, at } => {
+            Event::CandidatePublished {
+                run,
+                version,
+                number,
+                repository,
+                digest,
+                at,
+            } => {
                 let record = self.versions.entry(version).or_default();
-                if !record.candidates.iter().any(|c| c.run == run || c.number == number) {
-                    record.candidates.push(Candidate { run, number, repository, digest, at });
+                if !record
+                    .candidates
+                    .iter()
+                    .any(|c| c.run == run || c.number == number)
+                {
+                    record.candidates.push(Candidate {
+                        run,
+                        number,
+                        repository,
+                        digest,
+                        at,
+                    });
                 }
             }
-            Event::Released { run, version, repository, digest, commit, at } => {
+            Event::Released {
+                run,
+                version,
+                repository,
+                digest,
+                commit,
+                at,
+            } => {
                 let record = self.versions.entry(version).or_default();
-                record.release.get_or_insert(Release { run, repository, digest, commit, at });
+                record.release.get_or_insert(Release {
+                    run,
+                    repository,
+                    digest,
+                    commit,
+                    at,
+                });
             }
         }
         self
@@ -169,26 +209,47 @@ impl Releases {
         let known = self.versions.iter().filter_map(|(version, record)| {
             let commit = match &record.release {
                 Some(release) => &release.commit,
-                None => &record.reservations.iter().rev().find(|r| moves(&r.run))?.commit,
+                None => {
+                    &record
+                        .reservations
+                        .iter()
+                        .rev()
+                        .find(|r| moves(&r.run))?
+                        .commit
+                }
             };
-            Some(Base { version: version.clone(), commit: commit.clone() })
+            Some(Base {
+                version: version.clone(),
+                commit: commit.clone(),
+            })
         });
-        let tagged = tags.iter().map(|(version, commit)| Base { version: version.clone(), commit: commit.clone() });
+        let tagged = tags.iter().map(|(version, commit)| Base {
+            version: version.clone(),
+            commit: commit.clone(),
+        });
         known.chain(tagged).max_by(|a, b| a.version.cmp(&b.version))
     }
 
     /// The candidate that a run published.
     #[must_use]
     pub fn candidate_of(&self, run: &RunId) -> Option<(&Version, &Candidate)> {
-        self.versions
-            .iter()
-            .find_map(|(version, record)| record.candidates.iter().find(|c| c.run == *run).map(|c| (version, c)))
+        self.versions.iter().find_map(|(version, record)| {
+            record
+                .candidates
+                .iter()
+                .find(|c| c.run == *run)
+                .map(|c| (version, c))
+        })
     }
 
     /// N of the next `X.Y.Z-rc.N`.
     #[must_use]
     pub fn next_candidate(&self, version: &Version) -> u32 {
-        self.versions.get(version).and_then(|r| r.candidates.iter().map(|c| c.number).max()).unwrap_or(0) + 1
+        self.versions
+            .get(version)
+            .and_then(|r| r.candidates.iter().map(|c| c.number).max())
+            .unwrap_or(0)
+            + 1
     }
 
     /// The release of a version.
@@ -201,7 +262,11 @@ impl Releases {
 /// The tag of a candidate.
 #[must_use]
 pub fn candidate_tag(version: &Version, number: u32) -> String {
-    if version.pre.is_empty() { format!("{version}-rc.{number}") } else { format!("{version}.rc.{number}") }
+    if version.pre.is_empty() {
+        format!("{version}-rc.{number}")
+    } else {
+        format!("{version}.rc.{number}")
+    }
 }
 
 #[cfg(test)]
@@ -213,23 +278,41 @@ mod tests {
     }
 
     fn digest(nibble: char) -> Digest {
-        format!("sha256:{}", nibble.to_string().repeat(64)).parse().unwrap()
+        format!("sha256:{}", nibble.to_string().repeat(64))
+            .parse()
+            .unwrap()
     }
 
     fn reserved(name: &str, version: Version) -> Event {
         let commit = format!("commit-of-{name}");
-        Event::Reserved { run: run(name), version, level: Level::Minor, commit, at: Timestamp::UNIX_EPOCH }
+        Event::Reserved {
+            run: run(name),
+            version,
+            level: Level::Minor,
+            commit,
+            at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     fn published(name: &str, version: Version, number: u32) -> Event {
         let (repository, digest) = ("dev/a".to_owned(), digest('a'));
-        Event::CandidatePublished { run: run(name), version, number, repository, digest, at: Timestamp::UNIX_EPOCH }
+        Event::CandidatePublished {
+            run: run(name),
+            version,
+            number,
+            repository,
+            digest,
+            at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     #[test]
     fn a_version_on_its_way_is_not_given_twice() {
         let state = Releases::fold([(1, reserved("r1", Version::new(1, 1, 0)))]);
-        assert_eq!(state.base(&[], |_| true).unwrap().version, Version::new(1, 1, 0));
+        assert_eq!(
+            state.base(&[], |_| true).unwrap().version,
+            Version::new(1, 1, 0)
+        );
         assert_eq!(state.base(&[], |_| false), None);
         let tags = [(Version::new(1, 0, 0), "c0".to_owned())];
         assert_eq!(state.base(&tags, |_| false).unwrap().commit, "c0");
@@ -238,7 +321,10 @@ mod tests {
     #[test]
     fn candidates_are_numbered_and_one_run_has_one() {
         let version = Version::new(1, 1, 0);
-        let events = [published("r1", version.clone(), 1), published("r1", version.clone(), 2)];
+        let events = [
+            published("r1", version.clone(), 1),
+            published("r1", version.clone(), 2),
+        ];
         let state = Releases::fold((1..).zip(events));
         assert_eq!(state.next_candidate(&version), 2);
         assert_eq!(state.candidate_of(&run("r1")).unwrap().1.number, 1);
@@ -256,6 +342,9 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
         };
         let state = Releases::fold([(1, released('a')), (2, released('b'))]);
-        assert_eq!(state.release(&Version::new(1, 0, 0)).unwrap().digest, digest('a'));
+        assert_eq!(
+            state.release(&Version::new(1, 0, 0)).unwrap().digest,
+            digest('a')
+        );
     }
 }

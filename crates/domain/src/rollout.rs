@@ -92,7 +92,11 @@ pub struct Placed {
 impl Rollouts {
     /// Folds events, given with their sequence on the bus.
     pub fn fold(events: impl IntoIterator<Item = (u64, Event)>) -> Self {
-        events.into_iter().fold(Self::default(), |state, (sequence, event)| state.apply(sequence, event))
+        events
+            .into_iter()
+            .fold(Self::default(), |state, (sequence, event)| {
+                state.apply(sequence, event)
+            })
     }
 
     /// Applies an event; an old one, or the end of a rollout that is not under way, changes nothing.
@@ -104,14 +108,24 @@ impl Rollouts {
         self.last_sequence = sequence;
         match event {
             Event::Started { placement } => {
-                if self.active.as_ref().is_none_or(|active| active.run == placement.run) {
+                if self
+                    .active
+                    .as_ref()
+                    .is_none_or(|active| active.run == placement.run)
+                {
                     self.active = Some(placement);
                 }
             }
             Event::Ended { run, end, at } => {
-                let Some(placement) = self.active.take_if(|active| active.run == run) else { return self };
+                let Some(placement) = self.active.take_if(|active| active.run == run) else {
+                    return self;
+                };
                 match end {
-                    End::Completed { address } => self.complete(Placed { placement, address, at }),
+                    End::Completed { address } => self.complete(Placed {
+                        placement,
+                        address,
+                        at,
+                    }),
                     End::RolledBack { reason } => self.last_rolled_back = Some((placement, reason)),
                 }
             }
@@ -143,7 +157,10 @@ impl Rollouts {
     #[must_use]
     pub fn previous(&self) -> Option<&Placed> {
         let current = self.current()?;
-        self.line.iter().rev().find(|p| p.placement.digest != current.placement.digest)
+        self.line
+            .iter()
+            .rev()
+            .find(|p| p.placement.digest != current.placement.digest)
     }
 }
 
@@ -187,20 +204,32 @@ impl Rollouts {
             if active.run == *run {
                 return Admission::Resume;
             }
-            return Admission::Wait { reason: format!("the rollout of run {} is under way", active.run) };
+            return Admission::Wait {
+                reason: format!("the rollout of run {} is under way", active.run),
+            };
         }
         if wanted {
             return Admission::Go;
         }
         if order < self.highest_order {
-            let by = self.line.iter().rev().find(|p| p.placement.order == self.highest_order);
-            let by = by.map_or_else(String::new, |p| format!(" {} of run {}", p.placement.version, p.placement.run));
+            let by = self
+                .line
+                .iter()
+                .rev()
+                .find(|p| p.placement.order == self.highest_order);
+            let by = by.map_or_else(String::new, |p| {
+                format!(" {} of run {}", p.placement.version, p.placement.run)
+            });
             return Admission::Overtaken {
-                reason: format!("a newer version{by} was deployed here meanwhile; to go back to this one, deploy it"),
+                reason: format!(
+                    "a newer version{by} was deployed here meanwhile; to go back to this one, deploy it"
+                ),
             };
         }
         match others.iter().find(|o| o.is_coming && o.order < order) {
-            Some(earlier) => Admission::Wait { reason: format!("the earlier run {} comes first", earlier.run) },
+            Some(earlier) => Admission::Wait {
+                reason: format!("the earlier run {} comes first", earlier.run),
+            },
             None => Admission::Go,
         }
     }

@@ -54,7 +54,10 @@ impl StageName {
     pub fn job_kind(&self) -> Option<JobKind> {
         match self {
             Self::Build | Self::Image => Some(JobKind::Build),
-            Self::UnitTest | Self::FunctionalTest | Self::IntegrationTest(_) | Self::LoadTest(_) => Some(JobKind::Test),
+            Self::UnitTest
+            | Self::FunctionalTest
+            | Self::IntegrationTest(_)
+            | Self::LoadTest(_) => Some(JobKind::Test),
             Self::Publish | Self::Promote => Some(JobKind::Promote),
             Self::Deploy(_) => Some(JobKind::Deploy),
             Self::Approve(_) => None,
@@ -65,8 +68,15 @@ impl StageName {
     #[must_use]
     pub fn environment(&self) -> Option<&EnvironmentName> {
         match self {
-            Self::Deploy(e) | Self::IntegrationTest(e) | Self::LoadTest(e) | Self::Approve(e) => Some(e),
-            Self::Build | Self::UnitTest | Self::Image | Self::FunctionalTest | Self::Publish | Self::Promote => None,
+            Self::Deploy(e) | Self::IntegrationTest(e) | Self::LoadTest(e) | Self::Approve(e) => {
+                Some(e)
+            }
+            Self::Build
+            | Self::UnitTest
+            | Self::Image
+            | Self::FunctionalTest
+            | Self::Publish
+            | Self::Promote => None,
         }
     }
 }
@@ -235,7 +245,10 @@ impl Failure {
     /// A failure that has nothing to show but its reason.
     #[must_use]
     pub fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), ..Self::default() }
+        Self {
+            reason: reason.into(),
+            ..Self::default()
+        }
     }
 
     /// The same with the last lines of `output`, cut to what is kept.
@@ -243,7 +256,10 @@ impl Failure {
     pub fn with_last_lines<'a>(mut self, output: impl IntoIterator<Item = &'a str>) -> Self {
         let lines: Vec<&str> = output.into_iter().collect();
         let from = lines.len().saturating_sub(Self::MAX_LINES);
-        self.last_lines = lines[from..].iter().map(|l| l.chars().take(Self::MAX_LINE).collect()).collect();
+        self.last_lines = lines[from..]
+            .iter()
+            .map(|l| l.chars().take(Self::MAX_LINE).collect())
+            .collect();
         self
     }
 }
@@ -263,12 +279,29 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        let names = ["build", "unit-test", "image", "functional-test", "publish", "promote", "deploy:test",
-            "integration-test:test", "load-test:staging-eu", "approve:production"];
+        let names = [
+            "build",
+            "unit-test",
+            "image",
+            "functional-test",
+            "publish",
+            "promote",
+            "deploy:test",
+            "integration-test:test",
+            "load-test:staging-eu",
+            "approve:production",
+        ];
         for text in names {
             assert_eq!(text.parse::<StageName>().unwrap().to_string(), text);
         }
-        for text in ["deploy", "deploy:", "deploy:A", "build:test", "", "approve:a b"] {
+        for text in [
+            "deploy",
+            "deploy:",
+            "deploy:A",
+            "build:test",
+            "",
+            "approve:a b",
+        ] {
             assert!(text.parse::<StageName>().is_err(), "{text}");
         }
     }

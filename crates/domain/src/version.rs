@@ -58,17 +58,33 @@ pub fn level_of(message: &str) -> Level {
 
 /// The version after `previous`, given the messages of the commits since, in any order.
 #[must_use]
-pub fn next<'a>(previous: Option<&Version>, messages: impl IntoIterator<Item = &'a str>) -> PlannedVersion {
+pub fn next<'a>(
+    previous: Option<&Version>,
+    messages: impl IntoIterator<Item = &'a str>,
+) -> PlannedVersion {
     let strongest = messages
         .into_iter()
-        .map(|message| (level_of(message), message.lines().next().unwrap_or_default()))
+        .map(|message| {
+            (
+                level_of(message),
+                message.lines().next().unwrap_or_default(),
+            )
+        })
         .reduce(|best, other| if other.0 > best.0 { other } else { best });
     let (level, because) = match strongest {
         Some((level, subject)) => (level, format!("{}: {subject}", level.name())),
-        None => (Level::Patch, "patch: no commit since the last release".to_owned()),
+        None => (
+            Level::Patch,
+            "patch: no commit since the last release".to_owned(),
+        ),
     };
     match previous {
-        None => PlannedVersion { version: FIRST, previous: None, level, because: "the first version".to_owned() },
+        None => PlannedVersion {
+            version: FIRST,
+            previous: None,
+            level,
+            because: "the first version".to_owned(),
+        },
         Some(previous) => PlannedVersion {
             version: raise(previous, level),
             previous: Some(previous.clone()),
@@ -87,13 +103,23 @@ pub fn tagged(previous: Option<&Version>, version: Version, tag: &str) -> Planne
         Some(_) => Level::Patch,
         None => Level::Major,
     };
-    PlannedVersion { version, previous: previous.cloned(), level, because: format!("tag {tag}") }
+    PlannedVersion {
+        version,
+        previous: previous.cloned(),
+        level,
+        because: format!("tag {tag}"),
+    }
 }
 
 /// `previous` raised by one at `level`; a pre-release is first brought to its release.
 #[must_use]
 pub fn raise(previous: &Version, level: Level) -> Version {
-    let Version { major, minor, patch, .. } = *previous;
+    let Version {
+        major,
+        minor,
+        patch,
+        ..
+    } = *previous;
     if !previous.pre.is_empty() {
         return Version::new(major, minor, patch);
     }
@@ -110,7 +136,9 @@ pub fn raise(previous: &Version, level: Level) -> Version {
 #[must_use]
 pub fn of_tag(service: &str, tag: &str) -> Option<Version> {
     let tag = tag.strip_prefix("refs/tags/").unwrap_or(tag);
-    let own = tag.strip_prefix(service).and_then(|rest| rest.strip_prefix(['-', '/', '@']));
+    let own = tag
+        .strip_prefix(service)
+        .and_then(|rest| rest.strip_prefix(['-', '/', '@']));
     let text = own.unwrap_or(tag);
     let version = Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()?;
     version.build.is_empty().then_some(version)
@@ -147,17 +175,29 @@ mod tests {
     #[test]
     fn the_strongest_commit_decides_the_version() {
         let planned = next(Some(&v("1.3.9")), ["fix: a", "feat: b", "chore: c"]);
-        assert_eq!((planned.version, planned.because.as_str()), (v("1.4.0"), "minor: feat: b"));
+        assert_eq!(
+            (planned.version, planned.because.as_str()),
+            (v("1.4.0"), "minor: feat: b")
+        );
         assert_eq!(next(Some(&v("1.3.9")), ["feat!: b"]).version, v("2.0.0"));
         assert_eq!(next(Some(&v("0.3.9")), ["feat!: b"]).version, v("0.4.0"));
         assert_eq!(next(Some(&v("1.0.0")), []).version, v("1.0.1"));
-        assert_eq!(next(Some(&v("1.0.0-rc.1")), ["feat: b"]).version, v("1.0.0"));
+        assert_eq!(
+            next(Some(&v("1.0.0-rc.1")), ["feat: b"]).version,
+            v("1.0.0")
+        );
         assert_eq!(next(None, ["feat: b"]).version, v("0.1.0"));
     }
 
     #[test]
     fn tags_name_versions() {
-        for tag in ["v1.2.3", "1.2.3", "orders-v1.2.3", "orders/1.2.3", "refs/tags/orders@1.2.3"] {
+        for tag in [
+            "v1.2.3",
+            "1.2.3",
+            "orders-v1.2.3",
+            "orders/1.2.3",
+            "refs/tags/orders@1.2.3",
+        ] {
             assert_eq!(of_tag("orders", tag), Some(v("1.2.3")), "{tag}");
         }
         for tag in ["latest", "v1.2", "pricing-v1.2.3", "v1.2.3+4", "v01.2.3"] {

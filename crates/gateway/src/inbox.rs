@@ -47,11 +47,7 @@ pub(crate) async fn consume(
             delivery = deliveries.next() => delivery,
         };
         repositories.retain(|_, lock| Arc::strong_count(lock) > 1);
-        let lock = Arc::clone(
-            repositories
-                .entry(repository(&delivery))
-                .or_default(),
-        );
+        let lock = Arc::clone(repositories.entry(repository(&delivery)).or_default());
         // Asked for here and not in the task, so that the tasks of one repository stand in line as they came.
         let mut turn = Box::pin(lock.lock_owned());
         let turn_now = futures::poll!(&mut turn);

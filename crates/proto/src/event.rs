@@ -63,10 +63,26 @@ macro_rules! wire_event {
     };
 }
 
-wire_event!(domain::run::Event, v1::RunEvent, run::to_wire, run::from_wire);
-wire_event!(domain::release::Event, v1::ReleaseEvent, release::to_wire, release::from_wire);
-wire_event!(domain::rollout::Event, v1::RolloutEvent, rollout::to_wire, rollout::from_wire);
+wire_event!(
+    domain::run::Event,
+    v1::RunEvent,
+    run::to_wire,
+    run::from_wire
+);
+wire_event!(
+    domain::release::Event,
+    v1::ReleaseEvent,
+    release::to_wire,
+    release::from_wire
+);
+wire_event!(
+    domain::rollout::Event,
+    v1::RolloutEvent,
+    rollout::to_wire,
+    rollout::from_wire
+);
 
 fn version(text: &str) -> Result<semver::Version, DecodeError> {
-    text.parse().map_err(|_| DecodeError::Version(text.to_owned()))
+    text.parse()
+        .map_err(|_| DecodeError::Version(text.to_owned()))
 }

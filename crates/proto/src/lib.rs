@@ -7,7 +7,14 @@
 pub mod event;
 pub mod view;
 
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic, clippy::needless_pass_by_value)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    clippy::needless_pass_by_value
+)]
 mod generated {
     include!("gen/modules.rs");
 }

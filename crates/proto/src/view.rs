@@ -20,7 +20,10 @@ pub fn run(run: &Run) -> v1::Run {
         state: run.state().name().to_owned(),
         version: version.map(|v| v.version.to_string()).unwrap_or_default(),
         version_because: version.map(|v| v.because.clone()).unwrap_or_default(),
-        image_digest: run.image_digest().map(ToString::to_string).unwrap_or_default(),
+        image_digest: run
+            .image_digest()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         stages: run.stages.iter().map(stage).collect(),
         reason: run.reason(),
         repository: run.change.repository.clone(),
@@ -39,7 +42,10 @@ pub fn run(run: &Run) -> v1::Run {
 
 fn stage(stage: &Stage) -> v1::Stage {
     let failure = stage.failure().cloned().unwrap_or_default();
-    let failed_test = |t: domain::stage::FailedTest| v1::FailedTest { name: t.name, message: t.message };
+    let failed_test = |t: domain::stage::FailedTest| v1::FailedTest {
+        name: t.name,
+        message: t.message,
+    };
     v1::Stage {
         name: stage.name.to_string(),
         state: stage.state.name().to_owned(),
@@ -50,7 +56,11 @@ fn stage(stage: &Stage) -> v1::Stage {
         attempt: stage.attempts.last().map_or(0, |a| a.number),
         failed_tests: failure.tests.into_iter().map(failed_test).collect(),
         last_lines: failure.last_lines,
-        tests: stage.tests().map(|t| v1::TestCounts { passed: t.passed, failed: t.failed, skipped: t.skipped }),
+        tests: stage.tests().map(|t| v1::TestCounts {
+            passed: t.passed,
+            failed: t.failed,
+            skipped: t.skipped,
+        }),
     }
 }
 

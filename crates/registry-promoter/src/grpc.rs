@@ -32,27 +32,47 @@ impl Questions {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let service = RegistryPromoterServiceServer::new(self);
-        Server::new(tokens, proto::DESCRIPTORS).serve(service, listener, stop).await
+        Server::new(tokens, proto::DESCRIPTORS)
+            .serve(service, listener, stop)
+            .await
     }
 }
 
 #[tonic::async_trait]
 impl RegistryPromoterService for Questions {
-    async fn inspect(&self, request: Request<InspectRequest>) -> Result<Response<Inspection>, Status> {
+    async fn inspect(
+        &self,
+        request: Request<InspectRequest>,
+    ) -> Result<Response<Inspection>, Status> {
         let request = request.into_inner();
         let Some((registry, name)) = self.registries.find(&request.repository) else {
-            return Err(Status::invalid_argument(format!("{} is in neither registry", request.repository)));
+            return Err(Status::invalid_argument(format!(
+                "{} is in neither registry",
+                request.repository
+            )));
         };
         let reference = identifier(&request.reference)?;
-        let Some(found) = registry.resolve(&name, reference.clone()).await.map_err(|error| status(&error))? else {
+        let Some(found) = registry
+            .resolve(&name, reference.clone())
+            .await
+            .map_err(|error| status(&error))?
+        else {
             return Ok(Response::new(Inspection::default()));
         };
-        let image = registry.image_config(&name, reference, None).await.map_err(|error| status(&error))?;
+        let image = registry
+            .image_config(&name, reference, None)
+            .await
+            .map_err(|error| status(&error))?;
         Ok(Response::new(Inspection {
             exists: true,
             digest: found.digest.to_string(),
             media_type: found.media_type,
-            labels: image.config.and_then(|c| c.labels).unwrap_or_default().into_iter().collect(),
+            labels: image
+                .config
+                .and_then(|c| c.labels)
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
         }))
     }
 
@@ -60,10 +80,17 @@ impl RegistryPromoterService for Questions {
         &self,
         _: Request<CheckRegistriesRequest>,
     ) -> Result<Response<CheckRegistriesResponse>, Status> {
-        let Registries { development, production } = &self.registries;
-        let (development, production) =
-            tokio::join!(check("development", development), check("production", production));
-        Ok(Response::new(CheckRegistriesResponse { registries: vec![development, production] }))
+        let Registries {
+            development,
+            production,
+        } = &self.registries;
+        let (development, production) = tokio::join!(
+            check("development", development),
+            check("production", production)
+        );
+        Ok(Response::new(CheckRegistriesResponse {
+            registries: vec![development, production],
+        }))
     }
 }
 
@@ -73,7 +100,10 @@ async fn check(name: &str, registry: &Registry) -> RegistryCheck {
         name: name.to_owned(),
         address: registry.address().to_owned(),
         ok: answer.is_ok(),
-        detail: answer.err().map(|error| error.to_string()).unwrap_or_default(),
+        detail: answer
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default(),
     }
 }
 

@@ -8,11 +8,21 @@ use registry::ImageConfig;
 /// # Errors
 /// The first label that disagrees, and what to do about it.
 pub(crate) fn check(created: &Created, image: &ImageConfig) -> Result<(), String> {
-    let version = created.version.as_ref().map(|v| v.version.to_string()).unwrap_or_default();
+    let version = created
+        .version
+        .as_ref()
+        .map(|v| v.version.to_string())
+        .unwrap_or_default();
     let expected = [
-        ("org.opencontainers.image.title", created.change.service.as_str()),
+        (
+            "org.opencontainers.image.title",
+            created.change.service.as_str(),
+        ),
         ("org.opencontainers.image.version", version.as_str()),
-        ("org.opencontainers.image.revision", created.change.commit.as_str()),
+        (
+            "org.opencontainers.image.revision",
+            created.change.commit.as_str(),
+        ),
     ];
     for (label, wanted) in expected {
         let found = image.label(label).unwrap_or_default();

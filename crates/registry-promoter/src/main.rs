@@ -6,5 +6,8 @@ use registry_promoter::{Config, Service};
 use service_kit::main_of;
 
 fn main() -> ExitCode {
-    main_of("registry-promoter", |config: Config, platform, bus, stop| Service::new(config, platform, bus).run(stop))
+    main_of(
+        "registry-promoter",
+        |config: Config, platform, bus, stop| Service::new(config, platform, bus).run(stop),
+    )
 }

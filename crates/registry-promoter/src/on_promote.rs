@@ -29,26 +29,53 @@ async fn promote(promoter: &Promoter, work: &Work) -> Result<StageResult, Stoppe
     let created = work.created();
     let service = &created.change.service;
     let (Some(planned), Some((from, digest))) = (&created.version, candidate(work)) else {
-        return Err(Stopped::Red("the run has no candidate to promote".to_owned()));
+        return Err(Stopped::Red(
+            "the run has no candidate to promote".to_owned(),
+        ));
     };
     let to = &created.plan.production_repository;
     let known = promoter.releases.get(service).await?.unwrap_or_default();
     refuse_another(&known, &planned.version, &digest)?;
-    let not_ours = |repository: &str| Stopped::Red(format!("{repository} is in neither registry of the platform file"));
-    let (source, source_name) = promoter.registries.find(&from).ok_or_else(|| not_ours(&from))?;
+    let not_ours = |repository: &str| {
+        Stopped::Red(format!(
+            "{repository} is in neither registry of the platform file"
+        ))
+    };
+    let (source, source_name) = promoter
+        .registries
+        .find(&from)
+        .ok_or_else(|| not_ours(&from))?;
     let (target, target_name) = promoter.registries.find(to).ok_or_else(|| not_ours(to))?;
     let content: Digest = parsed(digest.as_str())?;
     let tag: Tag = parsed(&planned.version.to_string())?;
-    let options = CopyOptions { include_referrers: true, concurrency: CONCURRENCY };
-    let report = copy(source, &source_name, &content, target, &target_name, options).await?;
+    let options = CopyOptions {
+        include_referrers: true,
+        concurrency: CONCURRENCY,
+    };
+    let report = copy(
+        source,
+        &source_name,
+        &content,
+        target,
+        &target_name,
+        options,
+    )
+    .await?;
     promoter
-        .say(work, &format!(
-            "copied {digest} to {to}: {} blobs ({} bytes), {} manifests, {} there already",
-            report.blobs, report.bytes, report.manifests, report.skipped
-        ))
+        .say(
+            work,
+            &format!(
+                "copied {digest} to {to}: {} blobs ({} bytes), {} manifests, {} there already",
+                report.blobs, report.bytes, report.manifests, report.skipped
+            ),
+        )
         .await;
     let tagged = tag_release(target, &target_name, &tag, &content).await?;
-    let outcome = if tagged == TagOutcome::AlreadyThere { "is there already" } else { "is released" };
+    let outcome = if tagged == TagOutcome::AlreadyThere {
+        "is there already"
+    } else {
+        "is released"
+    };
     promoter.say(work, &format!("{to}:{tag} {outcome}")).await;
     let released = Event::Released {
         run: work.run.id.clone(),
@@ -61,7 +88,11 @@ async fn promote(promoter: &Promoter, work: &Work) -> Result<StageResult, Stoppe
     record(promoter, work, &planned.version, released).await?;
     Ok(StageResult {
         summary: format!("{to}:{tag}"),
-        artifact: Some(Artifact::Release { repository: to.clone(), tag: tag.to_string(), digest }),
+        artifact: Some(Artifact::Release {
+            repository: to.clone(),
+            tag: tag.to_string(),
+            digest,
+        }),
         tests: None,
     })
 }
@@ -69,7 +100,9 @@ async fn promote(promoter: &Promoter, work: &Work) -> Result<StageResult, Stoppe
 /// What is to be promoted: the run's own candidate, or the one that a `deploy` run is about.
 fn candidate(work: &Work) -> Option<(String, ImageDigest)> {
     match &work.run.change.kind {
-        Kind::Deploy(target) | Kind::Rollback(target) => Some((target.repository.clone(), target.digest.clone())),
+        Kind::Deploy(target) | Kind::Rollback(target) => {
+            Some((target.repository.clone(), target.digest.clone()))
+        }
         Kind::Change | Kind::Proposal { .. } => {
             let digest = work.run.artifact(|artifact| match artifact {
                 Artifact::Candidate { digest, .. } => Some(digest.clone()),
@@ -81,7 +114,11 @@ fn candidate(work: &Work) -> Option<(String, ImageDigest)> {
 }
 
 /// A version is released once.
-fn refuse_another(known: &Releases, version: &Version, digest: &ImageDigest) -> Result<(), Stopped> {
+fn refuse_another(
+    known: &Releases,
+    version: &Version,
+    digest: &ImageDigest,
+) -> Result<(), Stopped> {
     match known.release(version) {
         Some(release) if release.digest != *digest => Err(Stopped::Red(format!(
             "{version} was released already, from another candidate ({}, run {}); a release never changes: start a \
@@ -92,16 +129,25 @@ fn refuse_another(known: &Releases, version: &Version, digest: &ImageDigest) -> 
     }
 }
 
-async fn record(promoter: &Promoter, work: &Work, version: &Version, event: Event) -> Result<(), Stopped> {
+async fn record(
+    promoter: &Promoter,
+    work: &Work,
+    version: &Version,
+    event: Event,
+) -> Result<(), Stopped> {
     let decide = |releases: Option<&Releases>| {
         let is_known = releases.is_some_and(|r| r.release(version).is_some());
         Ok::<_, Infallible>((!is_known).then(|| event.clone()))
     };
-    match promoter.releases.update(&work.run.change.service, decide).await {
+    match promoter
+        .releases
+        .update(&work.run.change.service, decide)
+        .await
+    {
         Ok(_) | Err(UpdateError::Absent) => Ok(()),
-        Err(UpdateError::Contended) => {
-            Err(Stopped::Red("too many releases of this service at once; retry the run".to_owned()))
-        }
+        Err(UpdateError::Contended) => Err(Stopped::Red(
+            "too many releases of this service at once; retry the run".to_owned(),
+        )),
         Err(UpdateError::Bus(error)) => Err(error.into()),
         Err(UpdateError::Refused(never)) => match never {},
     }

@@ -22,18 +22,32 @@ pub(crate) async fn on_publish(promoter: &Promoter, work: &Work) -> Outcome {
 
 async fn publish(promoter: &Promoter, work: &Work) -> Result<StageResult, Stopped> {
     let created = work.created();
-    let image = work.run.stage(&StageName::Image).and_then(|stage| stage.artifact());
-    let Some(Artifact::Image { repository, digest, .. }) = image else {
+    let image = work
+        .run
+        .stage(&StageName::Image)
+        .and_then(|stage| stage.artifact());
+    let Some(Artifact::Image {
+        repository, digest, ..
+    }) = image
+    else {
         return Err(Stopped::Red("the run built no image".to_owned()));
     };
     let Some(planned) = &created.version else {
-        return Err(Stopped::Red("the run has no version, so it can't be a candidate".to_owned()));
+        return Err(Stopped::Red(
+            "the run has no version, so it can't be a candidate".to_owned(),
+        ));
     };
     let Some((registry, name)) = promoter.registries.find(repository) else {
-        return Err(Stopped::Red(format!("{repository} is in neither registry of the platform file")));
+        return Err(Stopped::Red(format!(
+            "{repository} is in neither registry of the platform file"
+        )));
     };
     let content: Digest = parsed(digest.as_str())?;
-    labels::check(created, &registry.image_config(&name, content.clone(), None).await?).map_err(Stopped::Red)?;
+    labels::check(
+        created,
+        &registry.image_config(&name, content.clone(), None).await?,
+    )
+    .map_err(Stopped::Red)?;
     let mine = Event::CandidatePublished {
         run: work.run.id.clone(),
         version: planned.version.clone(),
@@ -44,11 +58,22 @@ async fn publish(promoter: &Promoter, work: &Work) -> Result<StageResult, Stoppe
     };
     let candidate = numbered(promoter, work, &mine).await?;
     let tag = candidate_tag(&planned.version, candidate.number);
-    tag_release(registry, &name as &RepositoryName, &parsed::<Tag>(&tag)?, &content).await?;
-    promoter.say(work, &format!("{repository}:{tag} is {digest}")).await;
+    tag_release(
+        registry,
+        &name as &RepositoryName,
+        &parsed::<Tag>(&tag)?,
+        &content,
+    )
+    .await?;
+    promoter
+        .say(work, &format!("{repository}:{tag} is {digest}"))
+        .await;
     Ok(StageResult {
         summary: format!("candidate {tag}"),
-        artifact: Some(Artifact::Candidate { tag, digest: digest.clone() }),
+        artifact: Some(Artifact::Candidate {
+            tag,
+            digest: digest.clone(),
+        }),
         tests: None,
     })
 }
@@ -61,14 +86,35 @@ async fn numbered(promoter: &Promoter, work: &Work, event: &Event) -> Result<Can
         let empty = Releases::default();
         let releases = releases.unwrap_or(&empty);
         Ok::<_, Infallible>(match (releases.candidate_of(run), event.clone()) {
-            (None, Event::CandidatePublished { run, version, repository, digest, at, .. }) => {
+            (
+                None,
+                Event::CandidatePublished {
+                    run,
+                    version,
+                    repository,
+                    digest,
+                    at,
+                    ..
+                },
+            ) => {
                 let number = releases.next_candidate(&version);
-                Some(Event::CandidatePublished { run, version, number, repository, digest, at })
+                Some(Event::CandidatePublished {
+                    run,
+                    version,
+                    number,
+                    repository,
+                    digest,
+                    at,
+                })
             }
             _ => None,
         })
     };
-    let releases = match promoter.releases.update(&work.run.change.service, decide).await {
+    let releases = match promoter
+        .releases
+        .update(&work.run.change.service, decide)
+        .await
+    {
         Ok(updated) => updated.state,
         Err(UpdateError::Bus(error)) => return Err(error.into()),
         Err(UpdateError::Absent | UpdateError::Contended) => Releases::default(),
@@ -76,6 +122,8 @@ async fn numbered(promoter: &Promoter, work: &Work, event: &Event) -> Result<Can
     };
     match releases.candidate_of(run) {
         Some((_, candidate)) => Ok(candidate.clone()),
-        None => Err(Stopped::Red("too many candidates are being published at once; retry the run".to_owned())),
+        None => Err(Stopped::Red(
+            "too many candidates are being published at once; retry the run".to_owned(),
+        )),
     }
 }

@@ -24,28 +24,44 @@ impl Registries {
 
     /// The registry that a repository (`host/name`) is in, and the name in it.
     pub(crate) fn find(&self, repository: &str) -> Option<(&Registry, RepositoryName)> {
-        [&self.development, &self.production].into_iter().find_map(|registry| {
-            let name = repository.strip_prefix(registry.address())?.strip_prefix('/')?;
-            Some((registry, name.parse().ok()?))
-        })
+        [&self.development, &self.production]
+            .into_iter()
+            .find_map(|registry| {
+                let name = repository
+                    .strip_prefix(registry.address())?
+                    .strip_prefix('/')?;
+                Some((registry, name.parse().ok()?))
+            })
     }
 }
 
 fn client(name: &'static str, spec: &RegistrySpec) -> Result<Registry, Error> {
-    let mut config =
-        RegistryConfig::new(&spec.address).with_endpoint(spec.endpoint()).with_retry(RetryPolicy::PATIENT);
+    let mut config = RegistryConfig::new(&spec.address)
+        .with_endpoint(spec.endpoint())
+        .with_retry(RetryPolicy::PATIENT);
     if let Some(reference) = &spec.credentials {
-        config = config.with_credentials(credentials(reference).map_err(|why| Error::Credentials { name, why })?);
+        config = config.with_credentials(
+            credentials(reference).map_err(|why| Error::Credentials { name, why })?,
+        );
     }
     Registry::new(&config).map_err(|source| Error::Registry { name, source })
 }
 
 fn credentials(reference: &SecretReference) -> Result<Credentials, String> {
     let text = match reference {
-        SecretReference::Env(name) => std::env::var(name).map_err(|_| format!("{name} is not set"))?,
-        SecretReference::File(path) => std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?,
-        SecretReference::Kubernetes { .. } => return Err(format!("{reference} is for Kubernetes targets only")),
+        SecretReference::Env(name) => {
+            std::env::var(name).map_err(|_| format!("{name} is not set"))?
+        }
+        SecretReference::File(path) => {
+            std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?
+        }
+        SecretReference::Kubernetes { .. } => {
+            return Err(format!("{reference} is for Kubernetes targets only"));
+        }
     };
-    let (user, password) = text.trim_end().split_once(':').ok_or_else(|| format!("{reference} is not user:password"))?;
+    let (user, password) = text
+        .trim_end()
+        .split_once(':')
+        .ok_or_else(|| format!("{reference} is not user:password"))?;
     Ok(Credentials::new(user, password))
 }

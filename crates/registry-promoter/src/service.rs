@@ -29,7 +29,12 @@ impl Service {
     /// A registry-promoter for a platform, on a bus.
     #[must_use]
     pub fn new(config: Config, platform: PlatformSpec, bus: Bus) -> Self {
-        Self { config, platform, bus, listener: None }
+        Self {
+            config,
+            platform,
+            bus,
+            listener: None,
+        }
     }
 
     /// Answers questions on a listener that is open already, instead of the configured address.
@@ -45,7 +50,10 @@ impl Service {
     /// When it can't begin, or a part of it ends.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let registries = Registries::of(&self.platform)?;
-        let promoter = Promoter { registries: registries.clone(), releases: Log::new(self.bus.events()) };
+        let promoter = Promoter {
+            registries: registries.clone(),
+            releases: Log::new(self.bus.events()),
+        };
         let id = new_worker_id("promoter");
         let tokens = self.config.common.tokens()?;
         let worker = Worker::new(id.clone(), self.bus, promoter, self.config.slots);
@@ -70,8 +78,15 @@ pub(crate) struct Promoter {
 impl Promoter {
     /// Writes a line to the stage's log.
     pub(crate) async fn say(&self, work: &Work, line: &str) {
-        if let Err(error) = work.log.write(bus::LogStream::Out, format!("{line}\n").as_bytes()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a line of a log is lost: {line}");
+        if let Err(error) = work
+            .log
+            .write(bus::LogStream::Out, format!("{line}\n").as_bytes())
+            .await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a line of a log is lost: {line}"
+            );
         }
     }
 }
@@ -102,5 +117,6 @@ pub(crate) fn parsed<T: FromStr>(text: &str) -> Result<T, Stopped>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error| Stopped::Red(format!("{text} can't stand in a registry: {error}")))
+    text.parse()
+        .map_err(|error| Stopped::Red(format!("{text} can't stand in a registry: {error}")))
 }

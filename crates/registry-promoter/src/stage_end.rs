@@ -42,7 +42,10 @@ impl Stopped {
                 (chain(&error), retryable)
             }
         };
-        Outcome::Errored { failure: Box::new(Failure::because(reason)), retryable }
+        Outcome::Errored {
+            failure: Box::new(Failure::because(reason)),
+            retryable,
+        }
     }
 }
 

@@ -80,7 +80,9 @@ impl Tokens {
     /// One token.
     #[must_use]
     pub fn single(holder: &str, token: &Secret) -> Self {
-        Self { by_hash: Arc::new(BTreeMap::from([(hash(token.reveal()), holder.to_owned())])) }
+        Self {
+            by_hash: Arc::new(BTreeMap::from([(hash(token.reveal()), holder.to_owned())])),
+        }
     }
 
     /// The tokens of a file.
@@ -89,26 +91,45 @@ impl Tokens {
     /// When it can't be read, a line is not of the form, or there is none.
     pub fn read(path: &Path) -> Result<Self, TokenFileError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TokenFileError::Read { path: name.clone(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| TokenFileError::Read {
+            path: name.clone(),
+            source,
+        })?;
         let mut by_hash = BTreeMap::new();
-        for (index, line) in text.lines().map(str::trim).enumerate().filter(|(_, l)| !l.is_empty() && !l.starts_with('#')) {
+        for (index, line) in text
+            .lines()
+            .map(str::trim)
+            .enumerate()
+            .filter(|(_, l)| !l.is_empty() && !l.starts_with('#'))
+        {
             let mut words = line.split_whitespace();
             let (holder, token) = match (words.next(), words.next(), words.next()) {
                 (Some(token), None, None) => ("operator", token),
                 (Some(holder), Some(token), None) => (holder, token),
-                _ => return Err(TokenFileError::Line { path: name, line: index + 1, what: "expected NAME TOKEN" }),
+                _ => {
+                    return Err(TokenFileError::Line {
+                        path: name,
+                        line: index + 1,
+                        what: "expected NAME TOKEN",
+                    });
+                }
             };
             if token.len() < 16 {
                 let what = "a token has at least 16 characters";
-                return Err(TokenFileError::Line { path: name, line: index + 1, what });
+                return Err(TokenFileError::Line {
+                    path: name,
+                    line: index + 1,
+                    what,
+                });
             }
             by_hash.insert(hash(token), holder.to_owned());
         }
         if by_hash.is_empty() {
             return Err(TokenFileError::Empty { path: name });
         }
-        Ok(Self { by_hash: Arc::new(by_hash) })
+        Ok(Self {
+            by_hash: Arc::new(by_hash),
+        })
     }
 
     /// The holder of a token.
@@ -141,7 +162,11 @@ mod tests {
     fn a_token_file_names_the_holders() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
-        std::fs::write(&path, "# people\n\nana 0123456789abcdef\n fedcba9876543210 \n").unwrap();
+        std::fs::write(
+            &path,
+            "# people\n\nana 0123456789abcdef\n fedcba9876543210 \n",
+        )
+        .unwrap();
         let tokens = Tokens::read(&path).unwrap();
         assert_eq!(tokens.holder("0123456789abcdef"), Some("ana"));
         assert_eq!(tokens.holder("fedcba9876543210"), Some("operator"));
@@ -154,9 +179,15 @@ mod tests {
         let path = folder.path().join("tokens");
         std::fs::write(&path, "ana short\n").unwrap();
         let error = Tokens::read(&path).err().unwrap().to_string();
-        assert!(error.ends_with("line 1: a token has at least 16 characters"), "{error}");
+        assert!(
+            error.ends_with("line 1: a token has at least 16 characters"),
+            "{error}"
+        );
         std::fs::write(&path, "# nobody\n").unwrap();
-        assert!(matches!(Tokens::read(&path), Err(TokenFileError::Empty { .. })));
+        assert!(matches!(
+            Tokens::read(&path),
+            Err(TokenFileError::Empty { .. })
+        ));
     }
 
     #[test]

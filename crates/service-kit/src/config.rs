@@ -9,7 +9,11 @@ use crate::auth::{Secret, TokenFileError, Tokens};
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
     /// Where NATS answers.
-    #[arg(long, env = "SLIPWAY_NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(
+        long,
+        env = "SLIPWAY_NATS_URL",
+        default_value = "nats://127.0.0.1:4222"
+    )]
     pub nats_url: String,
     /// Replicas of each stream: 1, or 3 on a cluster of three NATS servers or more.
     #[arg(long, env = "SLIPWAY_NATS_REPLICAS", default_value_t = 1)]
@@ -44,9 +48,15 @@ impl Common {
     pub fn own_token(&self) -> Result<Secret, TokenFileError> {
         self.tokens()?;
         let path = self.token_file.display().to_string();
-        let text = std::fs::read_to_string(&self.token_file)
-            .map_err(|source| TokenFileError::Read { path: path.clone(), source })?;
-        let first = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#'));
+        let text =
+            std::fs::read_to_string(&self.token_file).map_err(|source| TokenFileError::Read {
+                path: path.clone(),
+                source,
+            })?;
+        let first = text
+            .lines()
+            .map(str::trim)
+            .find(|l| !l.is_empty() && !l.starts_with('#'));
         let token = first.and_then(|l| l.split_whitespace().last());
         token.map(Secret::new).ok_or(TokenFileError::Empty { path })
     }

@@ -33,8 +33,9 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// When the address is not a URL.
 pub fn channel(url: &str) -> anyhow::Result<Channel> {
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|error| anyhow::anyhow!("{url} is not a URL such as http://127.0.0.1:7071: {error}"))?;
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| {
+        anyhow::anyhow!("{url} is not a URL such as http://127.0.0.1:7071: {error}")
+    })?;
     Ok(endpoint
         .connect_timeout(Duration::from_secs(3))
         .timeout(Duration::from_secs(30))
@@ -61,7 +62,9 @@ impl ShowToken {
 
 impl Interceptor for ShowToken {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
         Ok(request)
     }
 }
@@ -84,7 +87,10 @@ impl AuthLayer {
 impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
     fn layer(&self, inner: S) -> Auth<S> {
-        Auth { inner, tokens: self.tokens.clone() }
+        Auth {
+            inner,
+            tokens: self.tokens.clone(),
+        }
     }
 }
 
@@ -112,9 +118,13 @@ where
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         let path = request.uri().path();
         let open = path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.v1");
-        let caller = bearer(request.headers()).and_then(|token| self.tokens.holder(token)).map(|h| Caller(h.to_owned()));
+        let caller = bearer(request.headers())
+            .and_then(|token| self.tokens.holder(token))
+            .map(|h| Caller(h.to_owned()));
         if caller.is_none() && !open {
-            let refused = Status::unauthenticated("this call needs a valid token in 'authorization: Bearer <token>'");
+            let refused = Status::unauthenticated(
+                "this call needs a valid token in 'authorization: Bearer <token>'",
+            );
             return Box::pin(async move { Ok(refused.into_http()) });
         }
         if let Some(caller) = caller {
@@ -127,7 +137,12 @@ where
 }
 
 fn bearer(headers: &http::HeaderMap) -> Option<&str> {
-    headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+    headers
+        .get(http::header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
+        .map(str::trim)
 }
 
 /// A gRPC server with what all of ours have alike.
@@ -140,17 +155,28 @@ impl Server {
     /// A server for callers with `tokens`; `descriptors` are served by reflection.
     #[must_use]
     pub fn new(tokens: Tokens, descriptors: &'static [u8]) -> Self {
-        Self { tokens, descriptors }
+        Self {
+            tokens,
+            descriptors,
+        }
     }
 
     /// Serves until `stop` is cancelled and calls under way have ended.
     ///
     /// # Errors
     /// When the listener breaks.
-    pub async fn serve<S>(self, service: S, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()>
+    pub async fn serve<S>(
+        self,
+        service: S,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()>
     where
-        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>
-            + NamedService
+        S: Service<
+                http::Request<Body>,
+                Response = http::Response<Body>,
+                Error = std::convert::Infallible,
+            > + NamedService
             + Clone
             + Send
             + Sync
@@ -158,14 +184,18 @@ impl Server {
         S::Future: Send + 'static,
     {
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        health
+            .set_service_status("", tonic_health::ServingStatus::Serving)
+            .await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(self.descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let stopped = async {
             stop.cancelled().await;
-            health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            health
+                .set_service_status("", tonic_health::ServingStatus::NotServing)
+                .await;
         };
         tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
@@ -184,5 +214,9 @@ impl Server {
 /// # Errors
 /// `UNAUTHENTICATED` when the request did not come through [`AuthLayer`].
 pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
-    request.extensions().get::<Caller>().cloned().ok_or_else(|| Status::unauthenticated("no token"))
+    request
+        .extensions()
+        .get::<Caller>()
+        .cloned()
+        .ok_or_else(|| Status::unauthenticated("no token"))
 }

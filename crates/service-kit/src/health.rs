@@ -19,11 +19,22 @@ pub async fn ask(listen: SocketAddr) -> anyhow::Result<()> {
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", SocketAddr::new(ip, listen.port())))?
-        .connect_timeout(TIMEOUT)
-        .timeout(TIMEOUT);
+    let endpoint = tonic::transport::Endpoint::from_shared(format!(
+        "http://{}",
+        SocketAddr::new(ip, listen.port())
+    ))?
+    .connect_timeout(TIMEOUT)
+    .timeout(TIMEOUT);
     let mut client = HealthClient::new(endpoint.connect().await?);
-    let answer = client.check(HealthCheckRequest { service: String::new() }).await?.into_inner();
-    anyhow::ensure!(answer.status() == ServingStatus::Serving, "it answers, but does not serve yet");
+    let answer = client
+        .check(HealthCheckRequest {
+            service: String::new(),
+        })
+        .await?
+        .into_inner();
+    anyhow::ensure!(
+        answer.status() == ServingStatus::Serving,
+        "it answers, but does not serve yet"
+    );
     Ok(())
 }

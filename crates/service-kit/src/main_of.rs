@@ -47,7 +47,10 @@ where
 {
     let matches = Command::<C>::command().name(name).get_matches();
     let command = Command::<C>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{name}: can't start the asynchronous runtime: {error}");

@@ -13,7 +13,10 @@ pub const DEADLINE: Duration = Duration::from_secs(25);
 pub fn on_signals() -> CancellationToken {
     let token = CancellationToken::new();
     let cancel = token.clone();
-    #[expect(clippy::disallowed_methods, reason = "lives as long as the process, and holds nothing")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "lives as long as the process, and holds nothing"
+    )]
     tokio::spawn(async move {
         next_signal().await;
         cancel.cancel();
@@ -24,8 +27,10 @@ pub fn on_signals() -> CancellationToken {
 }
 
 async fn next_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -34,13 +34,23 @@ pub struct UpArgs {
     #[arg(long, env = "SLIPWAY_DATA_DIR", value_name = "DIRECTORY")]
     pub data_dir: Option<PathBuf>,
     /// Where the gateway listens; nobody beyond this machine can reach the default
-    #[arg(long, env = "SLIPWAY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    #[arg(
+        long,
+        env = "SLIPWAY_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7070"
+    )]
     pub listen: SocketAddr,
     /// A NATS server to use instead of one of our own
     #[arg(long, env = "SLIPWAY_NATS_URL", value_name = "URL")]
     pub nats_url: Option<String>,
     /// The port of our own NATS server on 127.0.0.1; 0 for a free one
-    #[arg(long, env = "SLIPWAY_NATS_PORT", value_name = "PORT", default_value_t = 4222)]
+    #[arg(
+        long,
+        env = "SLIPWAY_NATS_PORT",
+        value_name = "PORT",
+        default_value_t = 4222
+    )]
     pub nats_port: u16,
     /// The organisation's platform file [default: test and production on this machine]
     #[arg(long, env = "SLIPWAY_PLATFORM", value_name = "FILE")]
@@ -55,7 +65,12 @@ pub struct UpArgs {
     #[command(flatten)]
     pub edge: container_stage::edge_image::EdgeSource,
     /// Stages that each of builder and test-runner does at a time
-    #[arg(long, env = "SLIPWAY_SLOTS", value_name = "NUMBER", default_value_t = 2)]
+    #[arg(
+        long,
+        env = "SLIPWAY_SLOTS",
+        value_name = "NUMBER",
+        default_value_t = 2
+    )]
     pub slots: usize,
 }
 
@@ -75,19 +90,26 @@ async fn begin(args: UpArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let data = DataDirectory::open(args.data_dir.as_deref())?;
     let platform = match &args.platform {
         Some(path) => platform::read(path)?,
-        None => PlatformSpec::default_for_one_machine(&args.development_registry, &args.production_registry),
+        None => PlatformSpec::default_for_one_machine(
+            &args.development_registry,
+            &args.production_registry,
+        ),
     };
     let engine = Engine::connect().await?;
     registries::ensure(&engine, &platform).await?;
     let nats = Nats::start(args.nats_url.as_deref(), args.nats_port, &data).await?;
-    let parts = services::Parts::open(&args, &data, platform, nats.url(), nats.monitoring_url()).await?;
+    let parts =
+        services::Parts::open(&args, &data, platform, nats.url(), nats.monitoring_url()).await?;
     let gateway = parts.gateway_url();
     data.publish_endpoint(&gateway)?;
     println!("Slipway is up. Stop it with Ctrl-C; nothing is lost by that.\n");
     println!("  gateway  {gateway}");
     println!("  NATS     {}", nats.url());
     println!("  data     {}", data.path().display());
-    println!("  token    {}  (the slipway command finds it there)\n", data.token_file().display());
+    println!(
+        "  token    {}  (the slipway command finds it there)\n",
+        data.token_file().display()
+    );
     println!("Next: slipway run start --repository <git URL or path> --wait");
     let ended = tokio::select! {
         ended = parts.run(stop.clone()) => ended,

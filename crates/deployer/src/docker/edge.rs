@@ -7,7 +7,10 @@ use container_stage::naming::role;
 use edge::status::Status;
 use edge::table::{Backend, FILE_NAME, Table};
 use engine::labels;
-use engine::{Attachment, ContainerId, ContainerInfo, ContainerSpec, Engine, ExecSpec, PublishPort, RestartPolicy};
+use engine::{
+    Attachment, ContainerId, ContainerInfo, ContainerSpec, Engine, ExecSpec, PublishPort,
+    RestartPolicy,
+};
 use tokio::time::Instant;
 
 use super::Docker;
@@ -30,7 +33,11 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// The edge that is there, or a new one.
-    pub(crate) async fn ensure(docker: &Docker, wanted: &Wanted, port: u16) -> Result<Self, TargetError> {
+    pub(crate) async fn ensure(
+        docker: &Docker,
+        wanted: &Wanted,
+        port: u16,
+    ) -> Result<Self, TargetError> {
         let there = docker.containers(wanted, role::EDGE).await?;
         let running = there.iter().find(|c| c.is_running());
         let container = match running {
@@ -58,7 +65,9 @@ impl Edge {
 
     /// What the edge says of itself and its backends.
     pub(crate) async fn status(&self, engine: &Engine) -> Result<Status, TargetError> {
-        status_of(engine, &self.id).await.map_err(|error| self.trouble(error))
+        status_of(engine, &self.id)
+            .await
+            .map_err(|error| self.trouble(error))
     }
 
     /// Puts a table in force.
@@ -69,12 +78,21 @@ impl Edge {
         port: u16,
         backends: Vec<Backend>,
     ) -> Result<(), TargetError> {
-        let table = Table { listen: vec![PUBLISHED, port], ..Table::new(generation, backends) };
-        let status = put_table(engine, &self.id, &table).await.map_err(|error| self.trouble(error))?;
+        let table = Table {
+            listen: vec![PUBLISHED, port],
+            ..Table::new(generation, backends)
+        };
+        let status = put_table(engine, &self.id, &table)
+            .await
+            .map_err(|error| self.trouble(error))?;
         if status.generation == Some(generation) {
             return Ok(());
         }
-        Err(self.complaint(status.table_error.unwrap_or_else(|| "it did not take the new table".to_owned())))
+        Err(self.complaint(
+            status
+                .table_error
+                .unwrap_or_else(|| "it did not take the new table".to_owned()),
+        ))
     }
 
     /// Waits until a new edge answers.
@@ -97,7 +115,10 @@ impl Edge {
     }
 
     fn complaint(&self, what: String) -> TargetError {
-        TargetError::Edge { service: self.service.clone(), what }
+        TargetError::Edge {
+            service: self.service.clone(),
+            what,
+        }
     }
 }
 
@@ -116,19 +137,32 @@ pub(crate) async fn status_of(engine: &Engine, id: &ContainerId) -> Result<Statu
 ///
 /// It is told by a command and not by a signal: to the engine, a signal sent through its API means that the container is
 /// to be stopped, and it would not start it again after a crash, whatever the restart policy.
-pub(crate) async fn put_table(engine: &Engine, id: &ContainerId, table: &Table) -> Result<Status, StatusError> {
+pub(crate) async fn put_table(
+    engine: &Engine,
+    id: &ContainerId,
+    table: &Table,
+) -> Result<Status, StatusError> {
     let json = serde_json::to_vec_pretty(table).expect("a table has only text keys");
     let files = BTreeMap::from([(FILE_NAME.to_owned(), json)]);
-    engine.put_files(id, "/state", &files).await.map_err(StatusError::Engine)?;
+    engine
+        .put_files(id, "/state", &files)
+        .await
+        .map_err(StatusError::Engine)?;
     ask(engine, id, "reload").await
 }
 
 async fn ask(engine: &Engine, id: &ContainerId, command: &str) -> Result<Status, StatusError> {
-    let answer = engine.exec(id, ExecSpec::new(["/edge", command])).await.map_err(StatusError::Engine)?;
+    let answer = engine
+        .exec(id, ExecSpec::new(["/edge", command]))
+        .await
+        .map_err(StatusError::Engine)?;
     if answer.code != 0 {
-        return Err(StatusError::Edge(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
+        return Err(StatusError::Edge(
+            String::from_utf8_lossy(&answer.stderr).trim().to_owned(),
+        ));
     }
-    serde_json::from_slice(&answer.stdout).map_err(|error| StatusError::Edge(format!("unreadable status: {error}")))
+    serde_json::from_slice(&answer.stdout)
+        .map_err(|error| StatusError::Edge(format!("unreadable status: {error}")))
 }
 
 /// Where an edge is published.
@@ -154,15 +188,24 @@ async fn start(docker: &Docker, wanted: &Wanted, port: u16) -> Result<ContainerI
         }
     }
     let (service, environment) = (wanted.service.to_string(), wanted.environment.to_string());
-    Err(TargetError::NoPort { service, environment })
+    Err(TargetError::NoPort {
+        service,
+        environment,
+    })
 }
 
 fn spec(docker: &Docker, wanted: &Wanted, image: &str, port: u16, host: u16) -> ContainerSpec {
     ContainerSpec {
         name: names::edge(wanted),
         image: image.to_owned(),
-        env: BTreeMap::from([("SLIPWAY_EDGE_LISTEN".to_owned(), format!("{PUBLISHED},{port}"))]),
-        networks: vec![Attachment::new(names::network(&wanted.environment), [wanted.service.as_str()])],
+        env: BTreeMap::from([(
+            "SLIPWAY_EDGE_LISTEN".to_owned(),
+            format!("{PUBLISHED},{port}"),
+        )]),
+        networks: vec![Attachment::new(
+            names::network(&wanted.environment),
+            [wanted.service.as_str()],
+        )],
         labels: labels::of([
             (labels::ROLE, role::EDGE),
             (labels::ENVIRONMENT, wanted.environment.as_str()),

@@ -24,17 +24,24 @@ pub(crate) async fn keep(engine: &Engine) {
     loop {
         timer.tick().await;
         if let Err(error) = refresh(engine).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the entry was not told about the services");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the entry was not told about the services"
+            );
         }
     }
 }
 
 async fn refresh(engine: &Engine) -> Result<(), engine::Error> {
-    let entries = engine.list(&labels::of([(labels::ROLE, role::ENTRY)])).await?;
+    let entries = engine
+        .list(&labels::of([(labels::ROLE, role::ENTRY)]))
+        .await?;
     if entries.is_empty() {
         return Ok(());
     }
-    let edges = engine.list(&labels::of([(labels::ROLE, role::EDGE)])).await?;
+    let edges = engine
+        .list(&labels::of([(labels::ROLE, role::EDGE)]))
+        .await?;
     let table = table(&edges);
     for entry in entries.iter().filter(|entry| entry.is_running()) {
         join_networks(engine, entry, &edges).await?;
@@ -55,13 +62,24 @@ async fn refresh(engine: &Engine) -> Result<(), engine::Error> {
     Ok(())
 }
 
-async fn join_networks(engine: &Engine, entry: &ContainerInfo, edges: &[ContainerInfo]) -> Result<(), engine::Error> {
-    let environments = edges.iter().filter_map(|edge| edge.labels.get(labels::ENVIRONMENT));
-    let networks = environments.filter_map(|name| name.parse().ok()).map(|name| names::network(&name));
-    let missing: std::collections::BTreeSet<String> =
-        networks.filter(|network| !entry.addresses.contains_key(network)).collect();
+async fn join_networks(
+    engine: &Engine,
+    entry: &ContainerInfo,
+    edges: &[ContainerInfo],
+) -> Result<(), engine::Error> {
+    let environments = edges
+        .iter()
+        .filter_map(|edge| edge.labels.get(labels::ENVIRONMENT));
+    let networks = environments
+        .filter_map(|name| name.parse().ok())
+        .map(|name| names::network(&name));
+    let missing: std::collections::BTreeSet<String> = networks
+        .filter(|network| !entry.addresses.contains_key(network))
+        .collect();
     for network in missing {
-        engine.connect_network(&entry.id, &Attachment::new(network, Vec::<String>::new())).await?;
+        engine
+            .connect_network(&entry.id, &Attachment::new(network, Vec::<String>::new()))
+            .await?;
     }
     Ok(())
 }
@@ -70,7 +88,10 @@ async fn join_networks(engine: &Engine, entry: &ContainerInfo, edges: &[Containe
 fn table(edges: &[ContainerInfo]) -> Table {
     let mut routes: Vec<Route> = edges.iter().filter_map(route).collect();
     routes.sort_by(|a, b| a.host.cmp(&b.host));
-    let mut table = Table { routes, ..Table::new(0, Vec::new()) };
+    let mut table = Table {
+        routes,
+        ..Table::new(0, Vec::new())
+    };
     let content = serde_json::to_vec(&table).expect("a table has only text keys");
     let hash = Sha256::digest(content);
     table.generation = u64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])) + 1;
@@ -78,7 +99,10 @@ fn table(edges: &[ContainerInfo]) -> Table {
 }
 
 fn route(edge: &ContainerInfo) -> Option<Route> {
-    let (environment, service) = (edge.labels.get(labels::ENVIRONMENT)?, edge.labels.get(labels::SERVICE)?);
+    let (environment, service) = (
+        edge.labels.get(labels::ENVIRONMENT)?,
+        edge.labels.get(labels::SERVICE)?,
+    );
     Some(Route {
         host: Some(format!("{service}.{environment}.localhost")),
         backends: vec![Backend {

@@ -12,11 +12,20 @@ use super::Docker;
 use super::edge::{StatusError, address, status_of};
 
 /// Every service of an environment, with its replicas as their edge sees them.
-pub(crate) async fn live_state(docker: &Docker, environment: &EnvironmentName) -> Result<LiveState, engine::Error> {
-    let all = docker.engine.list(&labels::of([(labels::ENVIRONMENT, environment.as_str())])).await?;
-    let mut services: BTreeMap<String, (Option<&ContainerInfo>, Vec<&ContainerInfo>)> = BTreeMap::new();
+pub(crate) async fn live_state(
+    docker: &Docker,
+    environment: &EnvironmentName,
+) -> Result<LiveState, engine::Error> {
+    let all = docker
+        .engine
+        .list(&labels::of([(labels::ENVIRONMENT, environment.as_str())]))
+        .await?;
+    let mut services: BTreeMap<String, (Option<&ContainerInfo>, Vec<&ContainerInfo>)> =
+        BTreeMap::new();
     for container in &all {
-        let Some(service) = container.labels.get(labels::SERVICE) else { continue };
+        let Some(service) = container.labels.get(labels::SERVICE) else {
+            continue;
+        };
         let entry = services.entry(service.clone()).or_default();
         match container.labels.get(labels::ROLE).map(String::as_str) {
             Some(role::EDGE) => entry.0 = Some(container),
@@ -26,7 +35,8 @@ pub(crate) async fn live_state(docker: &Docker, environment: &EnvironmentName) -
     }
     let mut live = LiveState::default();
     for (service, (edge, replicas)) in services {
-        live.services.push(service_state(docker, service, edge, &replicas).await?);
+        live.services
+            .push(service_state(docker, service, edge, &replicas).await?);
     }
     Ok(live)
 }
@@ -38,7 +48,10 @@ async fn service_state(
     replicas: &[&ContainerInfo],
 ) -> Result<LiveService, engine::Error> {
     let (status, note) = match edge {
-        None => (None, "it has no edge, so nothing reaches it; deploy it again".to_owned()),
+        None => (
+            None,
+            "it has no edge, so nothing reaches it; deploy it again".to_owned(),
+        ),
         Some(edge) => match status_of(&docker.engine, &edge.id).await {
             Ok(status) => (Some(status), String::new()),
             Err(StatusError::Edge(what)) => (None, format!("its edge does not answer: {what}")),
@@ -47,7 +60,9 @@ async fn service_state(
     };
     let replica = |container: &&ContainerInfo| {
         let label = |name: &str| container.labels.get(name).cloned().unwrap_or_default();
-        let backend = status.as_ref().and_then(|s| s.backends.iter().find(|b| b.name == container.name));
+        let backend = status
+            .as_ref()
+            .and_then(|s| s.backends.iter().find(|b| b.name == container.name));
         Replica {
             name: container.name.clone(),
             version: label(labels::VERSION),

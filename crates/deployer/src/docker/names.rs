@@ -20,5 +20,7 @@ pub(crate) fn free_replicas(wanted: &Wanted, taken: &[&str]) -> impl Iterator<It
     let mut stem = format!("slipway-{}-{}", wanted.environment, wanted.service);
     stem.truncate(63 - "-0123456789-9999".len());
     let stem = format!("{}-{}", stem.trim_end_matches('-'), wanted.key());
-    (1..).map(move |n| format!("{stem}-{n}")).filter(|name| !taken.contains(&name.as_str()))
+    (1..)
+        .map(move |n| format!("{stem}-{n}"))
+        .filter(|name| !taken.contains(&name.as_str()))
 }

@@ -29,14 +29,20 @@ pub(crate) struct Entrance {
 impl Entrance {
     /// From the service file, or else from the image: the lowest port that it exposes.
     pub(crate) fn of(deploy: &Deploy, exposed: &[u16]) -> Result<Self, TargetError> {
-        let port = deploy.port.or_else(|| exposed.iter().min().copied()).unwrap_or(DEFAULT_PORT);
+        let port = deploy
+            .port
+            .or_else(|| exposed.iter().min().copied())
+            .unwrap_or(DEFAULT_PORT);
         let (ready_port, ready) = match deploy.ready.as_ref().map(|r| &r.probe) {
             None => (port, Readiness::Tcp(true)),
-            Some(Probe::Http { path, port: own }) => (own.unwrap_or(port), Readiness::Http(path.clone())),
+            Some(Probe::Http { path, port: own }) => {
+                (own.unwrap_or(port), Readiness::Http(path.clone()))
+            }
             Some(Probe::Tcp { port: own }) => (*own, Readiness::Tcp(true)),
             Some(Probe::Command(_)) => {
                 return Err(TargetError::Unsupported(
-                    "`deploy.ready.command` can't be used on a docker target; use `http` or `tcp`".to_owned(),
+                    "`deploy.ready.command` can't be used on a docker target; use `http` or `tcp`"
+                        .to_owned(),
                 ));
             }
         };
@@ -63,7 +69,16 @@ mod tests {
     #[test]
     fn the_port_comes_from_the_file_then_from_the_image() {
         let port = |deploy: Deploy, exposed: &[u16]| Entrance::of(&deploy, exposed).unwrap().port;
-        assert_eq!(port(Deploy { port: Some(80), ..Deploy::default() }, &[9000]), 80);
+        assert_eq!(
+            port(
+                Deploy {
+                    port: Some(80),
+                    ..Deploy::default()
+                },
+                &[9000]
+            ),
+            80
+        );
         assert_eq!(port(Deploy::default(), &[9000, 3000]), 3000);
         assert_eq!(port(Deploy::default(), &[]), 8080);
     }

@@ -26,12 +26,19 @@ const RESTARTS: u32 = 2;
 const WEIGHT: u32 = 100;
 
 /// The container of a replica.
-pub(crate) fn spec(wanted: &Wanted, name: &str, entrance: &Entrance) -> Result<ContainerSpec, TargetError> {
+pub(crate) fn spec(
+    wanted: &Wanted,
+    name: &str,
+    entrance: &Entrance,
+) -> Result<ContainerSpec, TargetError> {
     let mut env = std::collections::BTreeMap::from([
         ("PORT".to_owned(), entrance.port.to_string()),
         ("SLIPWAY_SERVICE".to_owned(), wanted.service.to_string()),
         ("SLIPWAY_VERSION".to_owned(), wanted.version.clone()),
-        ("SLIPWAY_ENVIRONMENT".to_owned(), wanted.environment.to_string()),
+        (
+            "SLIPWAY_ENVIRONMENT".to_owned(),
+            wanted.environment.to_string(),
+        ),
     ]);
     for (variable, value) in &wanted.deploy.env {
         let text = match value {
@@ -73,11 +80,18 @@ fn labels_of(wanted: &Wanted) -> Labels {
 }
 
 /// What is seen of a container that the edge may know as a backend.
-pub(crate) fn seen(container: &ContainerInfo, backend: Option<&BackendStatus>, key: &str) -> Replica {
+pub(crate) fn seen(
+    container: &ContainerInfo,
+    backend: Option<&BackendStatus>,
+    key: &str,
+) -> Replica {
     let is_ready = backend.is_some_and(|b| b.ready && !b.draining);
     Replica {
         name: container.name.clone(),
-        is_wanted: container.labels.get(labels::ROLLOUT).is_some_and(|k| k == key),
+        is_wanted: container
+            .labels
+            .get(labels::ROLLOUT)
+            .is_some_and(|k| k == key),
         health: health(container, is_ready),
         is_routed: backend.is_some_and(|b| !b.draining),
         in_flight: backend.map_or(0, |b| b.in_flight),
@@ -86,7 +100,10 @@ pub(crate) fn seen(container: &ContainerInfo, backend: Option<&BackendStatus>, k
 
 fn health(container: &ContainerInfo, is_ready: bool) -> Health {
     match container.state {
-        ContainerState::Exited { out_of_memory: true, .. } => Health::Failed {
+        ContainerState::Exited {
+            out_of_memory: true,
+            ..
+        } => Health::Failed {
             reason: format!("{} used more memory than its limit", container.name),
         },
         ContainerState::Exited { code, .. } => Health::Failed {
@@ -94,7 +111,10 @@ fn health(container: &ContainerInfo, is_ready: bool) -> Health {
         },
         _ if is_ready => Health::Ready,
         _ if container.restarts >= RESTARTS => Health::Failed {
-            reason: format!("{} ended {} times right after its start", container.name, container.restarts),
+            reason: format!(
+                "{} ended {} times right after its start",
+                container.name, container.restarts
+            ),
         },
         _ => Health::Starting,
     }
@@ -106,7 +126,11 @@ pub(crate) fn backend(container: &ContainerInfo, entrance: &Entrance) -> Backend
         name: container.name.clone(),
         address: format!("{}:{}", container.name, entrance.port),
         weight: WEIGHT,
-        version: container.labels.get(labels::VERSION).cloned().unwrap_or_default(),
+        version: container
+            .labels
+            .get(labels::VERSION)
+            .cloned()
+            .unwrap_or_default(),
         ready: entrance.ready.clone(),
     }
 }

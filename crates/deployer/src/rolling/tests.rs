@@ -18,11 +18,17 @@ impl World {
             is_routed: true,
             in_flight: 1,
         };
-        Self { replicas: (0..count).map(old).collect(), started: 0 }
+        Self {
+            replicas: (0..count).map(old).collect(),
+            started: 0,
+        }
     }
 
     fn serving(&self) -> usize {
-        self.replicas.iter().filter(|r| r.is_routed && r.health == Health::Ready).count()
+        self.replicas
+            .iter()
+            .filter(|r| r.is_routed && r.health == Health::Ready)
+            .count()
     }
 
     fn act(&mut self, step: &Step) {
@@ -40,7 +46,9 @@ impl World {
                 }
             }
             Step::Route(names) => {
-                self.replicas.iter_mut().for_each(|r| r.is_routed = names.contains(&r.name));
+                self.replicas
+                    .iter_mut()
+                    .for_each(|r| r.is_routed = names.contains(&r.name));
             }
             Step::Remove(names) => self.replicas.retain(|r| !names.contains(&r.name)),
             Step::Wait => {
@@ -66,7 +74,11 @@ fn run(world: &mut World, scale: Scale) -> Step {
 }
 
 fn scale(replicas: usize, surge: usize, unavailable: usize) -> Scale {
-    Scale { replicas, surge, unavailable }
+    Scale {
+        replicas,
+        surge,
+        unavailable,
+    }
 }
 
 #[test]
@@ -77,14 +89,23 @@ fn a_first_rollout_starts_all_replicas_at_once() {
 #[test]
 fn an_old_replica_goes_only_when_a_new_one_is_ready() {
     let mut world = World::with_old(2);
-    assert_eq!(next(scale(2, 1, 0), &world.replicas, |_| false), Step::Start(1));
+    assert_eq!(
+        next(scale(2, 1, 0), &world.replicas, |_| false),
+        Step::Start(1)
+    );
     world.act(&Step::Start(1));
     let route = next(scale(2, 1, 0), &world.replicas, |_| false);
-    assert_eq!(route, Step::Route(vec!["old-0".into(), "old-1".into(), "new-1".into()]));
+    assert_eq!(
+        route,
+        Step::Route(vec!["old-0".into(), "old-1".into(), "new-1".into()])
+    );
     world.act(&route);
     assert_eq!(next(scale(2, 1, 0), &world.replicas, |_| false), Step::Wait);
     world.act(&Step::Wait);
-    assert_eq!(next(scale(2, 1, 0), &world.replicas, |_| false), Step::Route(vec!["old-0".into(), "new-1".into()]));
+    assert_eq!(
+        next(scale(2, 1, 0), &world.replicas, |_| false),
+        Step::Route(vec!["old-0".into(), "new-1".into()])
+    );
 }
 
 #[test]
@@ -99,7 +120,10 @@ fn a_replica_with_requests_under_way_is_not_removed_before_its_time() {
         in_flight: 0,
     });
     assert_eq!(next(scale(1, 1, 0), &world.replicas, |_| false), Step::Wait);
-    assert_eq!(next(scale(1, 1, 0), &world.replicas, |_| true), Step::Remove(vec!["old-0".into()]));
+    assert_eq!(
+        next(scale(1, 1, 0), &world.replicas, |_| true),
+        Step::Remove(vec!["old-0".into()])
+    );
 }
 
 #[test]
@@ -114,8 +138,15 @@ fn a_lost_table_is_made_anew_before_anything_is_removed() {
 fn a_replica_that_ends_fails_the_rollout() {
     let mut world = World::with_old(1);
     world.act(&Step::Start(1));
-    world.replicas[1].health = Health::Failed { reason: "exit code 1".into() };
-    assert_eq!(next(scale(1, 1, 0), &world.replicas, |_| false), Step::Fail { reason: "exit code 1".into() });
+    world.replicas[1].health = Health::Failed {
+        reason: "exit code 1".into(),
+    };
+    assert_eq!(
+        next(scale(1, 1, 0), &world.replicas, |_| false),
+        Step::Fail {
+            reason: "exit code 1".into()
+        }
+    );
 }
 
 proptest! {

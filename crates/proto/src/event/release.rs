@@ -26,7 +26,13 @@ pub(super) fn level_from_wire(level: v1::Level) -> Result<Level, DecodeError> {
 pub(super) fn to_wire(event: &Event) -> v1::ReleaseEvent {
     use v1::release_event::Event as Wire;
     let (at, event) = match event {
-        Event::Reserved { run, version, level, commit, at } => (
+        Event::Reserved {
+            run,
+            version,
+            level,
+            commit,
+            at,
+        } => (
             at,
             Wire::Reserved(v1::VersionReserved {
                 run_id: run.to_string(),
@@ -35,7 +41,14 @@ pub(super) fn to_wire(event: &Event) -> v1::ReleaseEvent {
                 commit: commit.clone(),
             }),
         ),
-        Event::CandidatePublished { run, version, number, repository, digest, at } => (
+        Event::CandidatePublished {
+            run,
+            version,
+            number,
+            repository,
+            digest,
+            at,
+        } => (
             at,
             Wire::CandidatePublished(v1::CandidatePublished {
                 run_id: run.to_string(),
@@ -45,7 +58,14 @@ pub(super) fn to_wire(event: &Event) -> v1::ReleaseEvent {
                 digest: digest.to_string(),
             }),
         ),
-        Event::Released { run, version, repository, digest, commit, at } => (
+        Event::Released {
+            run,
+            version,
+            repository,
+            digest,
+            commit,
+            at,
+        } => (
             at,
             Wire::Released(v1::Released {
                 run_id: run.to_string(),
@@ -56,35 +76,40 @@ pub(super) fn to_wire(event: &Event) -> v1::ReleaseEvent {
             }),
         ),
     };
-    v1::ReleaseEvent { at: Some(time::to_wire(*at)), event: Some(event) }
+    v1::ReleaseEvent {
+        at: Some(time::to_wire(*at)),
+        event: Some(event),
+    }
 }
 
 pub(super) fn from_wire(event: v1::ReleaseEvent) -> Result<Event, DecodeError> {
     use v1::release_event::Event as Wire;
     let at = time::from_wire(event.at)?;
-    Ok(match event.event.ok_or(DecodeError::Missing("release event"))? {
-        Wire::Reserved(e) => Event::Reserved {
-            level: level_from_wire(e.level())?,
-            run: e.run_id.parse()?,
-            version: version(&e.version)?,
-            commit: e.commit,
-            at,
+    Ok(
+        match event.event.ok_or(DecodeError::Missing("release event"))? {
+            Wire::Reserved(e) => Event::Reserved {
+                level: level_from_wire(e.level())?,
+                run: e.run_id.parse()?,
+                version: version(&e.version)?,
+                commit: e.commit,
+                at,
+            },
+            Wire::CandidatePublished(e) => Event::CandidatePublished {
+                run: e.run_id.parse()?,
+                version: version(&e.version)?,
+                number: e.number,
+                repository: e.repository,
+                digest: e.digest.parse()?,
+                at,
+            },
+            Wire::Released(e) => Event::Released {
+                run: e.run_id.parse()?,
+                version: version(&e.version)?,
+                repository: e.repository,
+                digest: e.digest.parse()?,
+                commit: e.commit,
+                at,
+            },
         },
-        Wire::CandidatePublished(e) => Event::CandidatePublished {
-            run: e.run_id.parse()?,
-            version: version(&e.version)?,
-            number: e.number,
-            repository: e.repository,
-            digest: e.digest.parse()?,
-            at,
-        },
-        Wire::Released(e) => Event::Released {
-            run: e.run_id.parse()?,
-            version: version(&e.version)?,
-            repository: e.repository,
-            digest: e.digest.parse()?,
-            commit: e.commit,
-            at,
-        },
-    })
+    )
 }

@@ -23,38 +23,57 @@ pub(super) fn to_wire(event: &Event) -> v1::RolloutEvent {
         Event::Ended { run, end, at } => {
             use v1::rollout_ended::End as WireEnd;
             let end = match end {
-                End::Completed { address } => WireEnd::Completed(v1::RolloutCompleted { address: address.clone() }),
-                End::RolledBack { reason } => WireEnd::RolledBack(v1::RolledBack { reason: reason.clone() }),
+                End::Completed { address } => WireEnd::Completed(v1::RolloutCompleted {
+                    address: address.clone(),
+                }),
+                End::RolledBack { reason } => WireEnd::RolledBack(v1::RolledBack {
+                    reason: reason.clone(),
+                }),
             };
-            (*at, Wire::Ended(v1::RolloutEnded { run_id: run.to_string(), end: Some(end) }))
+            (
+                *at,
+                Wire::Ended(v1::RolloutEnded {
+                    run_id: run.to_string(),
+                    end: Some(end),
+                }),
+            )
         }
     };
-    v1::RolloutEvent { at: Some(time::to_wire(at)), event: Some(event) }
+    v1::RolloutEvent {
+        at: Some(time::to_wire(at)),
+        event: Some(event),
+    }
 }
 
 pub(super) fn from_wire(event: v1::RolloutEvent) -> Result<Event, DecodeError> {
     use v1::rollout_event::Event as Wire;
     let at = time::from_wire(event.at)?;
-    Ok(match event.event.ok_or(DecodeError::Missing("rollout event"))? {
-        Wire::Started(e) => Event::Started {
-            placement: Placement {
-                run: e.run_id.parse()?,
-                origin: e.origin_run_id.parse()?,
-                order: e.order,
-                version: e.version,
-                repository: e.repository,
-                digest: e.digest.parse()?,
-                is_rollback: e.is_rollback,
-                at,
+    Ok(
+        match event.event.ok_or(DecodeError::Missing("rollout event"))? {
+            Wire::Started(e) => Event::Started {
+                placement: Placement {
+                    run: e.run_id.parse()?,
+                    origin: e.origin_run_id.parse()?,
+                    order: e.order,
+                    version: e.version,
+                    repository: e.repository,
+                    digest: e.digest.parse()?,
+                    is_rollback: e.is_rollback,
+                    at,
+                },
             },
+            Wire::Ended(e) => {
+                use v1::rollout_ended::End as WireEnd;
+                let end = match e.end.ok_or(DecodeError::Missing("end of a rollout"))? {
+                    WireEnd::Completed(c) => End::Completed { address: c.address },
+                    WireEnd::RolledBack(r) => End::RolledBack { reason: r.reason },
+                };
+                Event::Ended {
+                    run: e.run_id.parse()?,
+                    end,
+                    at,
+                }
+            }
         },
-        Wire::Ended(e) => {
-            use v1::rollout_ended::End as WireEnd;
-            let end = match e.end.ok_or(DecodeError::Missing("end of a rollout"))? {
-                WireEnd::Completed(c) => End::Completed { address: c.address },
-                WireEnd::RolledBack(r) => End::RolledBack { reason: r.reason },
-            };
-            Event::Ended { run: e.run_id.parse()?, end, at }
-        }
-    })
+    )
 }

@@ -14,25 +14,69 @@ pub(super) fn to_wire(event: &Event) -> v1::RunEvent {
     let (at, event) = match event {
         Event::Created(created) => (created.at, Wire::Created(created_to_wire(created))),
         Event::Refused { change, reason, at } => {
-            let refused = v1::RunRefused { change: Some(change_to_wire(change)), reason: reason.clone() };
+            let refused = v1::RunRefused {
+                change: Some(change_to_wire(change)),
+                reason: reason.clone(),
+            };
             (*at, Wire::Refused(refused))
         }
-        Event::StageStarted { stage, attempt, worker, at } => {
+        Event::StageStarted {
+            stage,
+            attempt,
+            worker,
+            at,
+        } => {
             let (stage, worker_id) = (stage.to_string(), worker.to_string());
-            (*at, Wire::StageStarted(v1::StageStarted { stage, attempt: *attempt, worker_id }))
+            (
+                *at,
+                Wire::StageStarted(v1::StageStarted {
+                    stage,
+                    attempt: *attempt,
+                    worker_id,
+                }),
+            )
         }
-        Event::StageEnded { stage, attempt, outcome, at } => {
+        Event::StageEnded {
+            stage,
+            attempt,
+            outcome,
+            at,
+        } => {
             let outcome = Some(outcome_to_wire(outcome));
-            (*at, Wire::StageEnded(v1::StageEnded { stage: stage.to_string(), attempt: *attempt, outcome }))
+            (
+                *at,
+                Wire::StageEnded(v1::StageEnded {
+                    stage: stage.to_string(),
+                    attempt: *attempt,
+                    outcome,
+                }),
+            )
         }
-        Event::Approved { environment, by, reason, at } => (*at, reviewed(environment.as_str(), true, by, reason)),
-        Event::Rejected { environment, by, reason, at } => (*at, reviewed(environment.as_str(), false, by, reason)),
-        Event::CancelRequested { by, reason, at } => {
-            (*at, Wire::CancelRequested(v1::CancelRequested { by: by.0.clone(), reason: reason.clone() }))
-        }
+        Event::Approved {
+            environment,
+            by,
+            reason,
+            at,
+        } => (*at, reviewed(environment.as_str(), true, by, reason)),
+        Event::Rejected {
+            environment,
+            by,
+            reason,
+            at,
+        } => (*at, reviewed(environment.as_str(), false, by, reason)),
+        Event::CancelRequested { by, reason, at } => (
+            *at,
+            Wire::CancelRequested(v1::CancelRequested {
+                by: by.0.clone(),
+                reason: reason.clone(),
+            }),
+        ),
         Event::Retried { by, at } => (*at, Wire::Retried(v1::Retried { by: by.0.clone() })),
     };
-    v1::RunEvent { at: Some(time::to_wire(at)), event: Some(event) }
+    v1::RunEvent {
+        at: Some(time::to_wire(at)),
+        event: Some(event),
+    }
 }
 
 fn reviewed(environment: &str, approved: bool, by: &Actor, reason: &str) -> Wire {
@@ -46,35 +90,60 @@ fn reviewed(environment: &str, approved: bool, by: &Actor, reason: &str) -> Wire
 
 pub(super) fn from_wire(event: v1::RunEvent) -> Result<Event, DecodeError> {
     let at = time::from_wire(event.at)?;
-    Ok(match event.event.ok_or(DecodeError::Missing("run event"))? {
-        Wire::Created(e) => Event::Created(Box::new(created_from_wire(e, at)?)),
-        Wire::Refused(e) => {
-            let change = Box::new(change_from_wire(e.change.ok_or(DecodeError::Missing("change"))?)?);
-            Event::Refused { change, reason: e.reason, at }
-        }
-        Wire::StageStarted(e) => Event::StageStarted {
-            stage: e.stage.parse()?,
-            attempt: e.attempt,
-            worker: e.worker_id.parse()?,
-            at,
-        },
-        Wire::StageEnded(e) => Event::StageEnded {
-            stage: e.stage.parse()?,
-            attempt: e.attempt,
-            outcome: outcome_from_wire(e.outcome.ok_or(DecodeError::Missing("outcome"))?)?,
-            at,
-        },
-        Wire::Reviewed(e) => {
-            let (environment, by, reason) = (e.environment.parse()?, Actor(e.by), e.reason);
-            if e.approved {
-                Event::Approved { environment, by, reason, at }
-            } else {
-                Event::Rejected { environment, by, reason, at }
+    Ok(
+        match event.event.ok_or(DecodeError::Missing("run event"))? {
+            Wire::Created(e) => Event::Created(Box::new(created_from_wire(e, at)?)),
+            Wire::Refused(e) => {
+                let change = Box::new(change_from_wire(
+                    e.change.ok_or(DecodeError::Missing("change"))?,
+                )?);
+                Event::Refused {
+                    change,
+                    reason: e.reason,
+                    at,
+                }
             }
-        }
-        Wire::CancelRequested(e) => Event::CancelRequested { by: Actor(e.by), reason: e.reason, at },
-        Wire::Retried(e) => Event::Retried { by: Actor(e.by), at },
-    })
+            Wire::StageStarted(e) => Event::StageStarted {
+                stage: e.stage.parse()?,
+                attempt: e.attempt,
+                worker: e.worker_id.parse()?,
+                at,
+            },
+            Wire::StageEnded(e) => Event::StageEnded {
+                stage: e.stage.parse()?,
+                attempt: e.attempt,
+                outcome: outcome_from_wire(e.outcome.ok_or(DecodeError::Missing("outcome"))?)?,
+                at,
+            },
+            Wire::Reviewed(e) => {
+                let (environment, by, reason) = (e.environment.parse()?, Actor(e.by), e.reason);
+                if e.approved {
+                    Event::Approved {
+                        environment,
+                        by,
+                        reason,
+                        at,
+                    }
+                } else {
+                    Event::Rejected {
+                        environment,
+                        by,
+                        reason,
+                        at,
+                    }
+                }
+            }
+            Wire::CancelRequested(e) => Event::CancelRequested {
+                by: Actor(e.by),
+                reason: e.reason,
+                at,
+            },
+            Wire::Retried(e) => Event::Retried {
+                by: Actor(e.by),
+                at,
+            },
+        },
+    )
 }
 
 fn created_to_wire(created: &Created) -> v1::RunCreated {
@@ -83,7 +152,11 @@ fn created_to_wire(created: &Created) -> v1::RunCreated {
         change: Some(change_to_wire(&created.change)),
         version: created.version.as_ref().map(|planned| v1::PlannedVersion {
             version: planned.version.to_string(),
-            previous: planned.previous.as_ref().map(ToString::to_string).unwrap_or_default(),
+            previous: planned
+                .previous
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             level: level_to_wire(planned.level).into(),
             because: planned.because.clone(),
         }),
@@ -94,7 +167,9 @@ fn created_to_wire(created: &Created) -> v1::RunCreated {
 
 fn created_from_wire(created: v1::RunCreated, at: jiff::Timestamp) -> Result<Created, DecodeError> {
     let planned = created.version.map(|planned| {
-        let previous = (!planned.previous.is_empty()).then(|| version(&planned.previous)).transpose()?;
+        let previous = (!planned.previous.is_empty())
+            .then(|| version(&planned.previous))
+            .transpose()?;
         let level = level_from_wire(planned.level())?;
         Ok::<_, DecodeError>(PlannedVersion {
             version: version(&planned.version)?,
@@ -141,8 +216,13 @@ fn plan_from_wire(plan: v1::Plan) -> Result<Plan, DecodeError> {
     let stage = |s: v1::PlannedStage| {
         Ok::<_, DecodeError>(PlannedStage {
             name: s.name.parse()?,
-            needs: s.needs.iter().map(|n| n.parse()).collect::<Result<_, _>>()?,
-            time_limit: time::duration_from_wire(s.time_limit).ok_or(DecodeError::Missing("time limit"))?,
+            needs: s
+                .needs
+                .iter()
+                .map(|n| n.parse())
+                .collect::<Result<_, _>>()?,
+            time_limit: time::duration_from_wire(s.time_limit)
+                .ok_or(DecodeError::Missing("time limit"))?,
         })
     };
     let environment = |e: v1::PlannedEnvironment| {
@@ -154,8 +234,16 @@ fn plan_from_wire(plan: v1::Plan) -> Result<Plan, DecodeError> {
         })
     };
     Ok(Plan {
-        stages: plan.stages.into_iter().map(stage).collect::<Result<_, _>>()?,
-        environments: plan.environments.into_iter().map(environment).collect::<Result<_, _>>()?,
+        stages: plan
+            .stages
+            .into_iter()
+            .map(stage)
+            .collect::<Result<_, _>>()?,
+        environments: plan
+            .environments
+            .into_iter()
+            .map(environment)
+            .collect::<Result<_, _>>()?,
         development_repository: plan.development_repository,
         production_repository: plan.production_repository,
     })
@@ -173,7 +261,9 @@ fn change_to_wire(change: &Change) -> v1::Change {
         service: change.service.to_string(),
         kind: Some(match &change.kind {
             Kind::Change => WireKind::Change(v1::ChangeKind {}),
-            Kind::Proposal { number } => WireKind::Proposal(v1::ProposalKind { number: number.clone() }),
+            Kind::Proposal { number } => WireKind::Proposal(v1::ProposalKind {
+                number: number.clone(),
+            }),
             Kind::Deploy(t) => WireKind::Deploy(target(t)),
             Kind::Rollback(t) => WireKind::Rollback(target(t)),
         }),
@@ -216,6 +306,10 @@ fn change_from_wire(change: v1::Change) -> Result<Change, DecodeError> {
         path: change.path,
         subject: change.subject,
         author: change.author,
-        trigger: Trigger { via: trigger.via, delivery: trigger.delivery, actor: Actor(trigger.actor) },
+        trigger: Trigger {
+            via: trigger.via,
+            delivery: trigger.delivery,
+            actor: Actor(trigger.actor),
+        },
     })
 }

@@ -14,10 +14,13 @@ pub(super) fn outcome_to_wire(outcome: &Outcome) -> WireOutcome {
             failure: Some(failure_to_wire(failure)),
             retryable: *retryable,
         }),
-        Outcome::Skipped { reason, result } => {
-            WireOutcome::Skipped(v1::Skipped { reason: reason.clone(), result: Some(result_to_wire(result)) })
-        }
-        Outcome::Cancelled { reason } => WireOutcome::Cancelled(v1::Cancelled { reason: reason.clone() }),
+        Outcome::Skipped { reason, result } => WireOutcome::Skipped(v1::Skipped {
+            reason: reason.clone(),
+            result: Some(result_to_wire(result)),
+        }),
+        Outcome::Cancelled { reason } => WireOutcome::Cancelled(v1::Cancelled {
+            reason: reason.clone(),
+        }),
     }
 }
 
@@ -40,7 +43,11 @@ pub(super) fn outcome_from_wire(outcome: WireOutcome) -> Result<Outcome, DecodeE
 fn result_to_wire(result: &StageResult) -> v1::StageResult {
     v1::StageResult {
         summary: result.summary.clone(),
-        tests: result.tests.map(|t| v1::TestCounts { passed: t.passed, failed: t.failed, skipped: t.skipped }),
+        tests: result.tests.map(|t| v1::TestCounts {
+            passed: t.passed,
+            failed: t.failed,
+            skipped: t.skipped,
+        }),
         artifact: result.artifact.as_ref().map(artifact_to_wire),
     }
 }
@@ -48,7 +55,11 @@ fn result_to_wire(result: &StageResult) -> v1::StageResult {
 fn result_from_wire(result: v1::StageResult) -> Result<StageResult, DecodeError> {
     Ok(StageResult {
         summary: result.summary,
-        tests: result.tests.map(|t| TestCounts { passed: t.passed, failed: t.failed, skipped: t.skipped }),
+        tests: result.tests.map(|t| TestCounts {
+            passed: t.passed,
+            failed: t.failed,
+            skipped: t.skipped,
+        }),
         artifact: result.artifact.map(artifact_from_wire).transpose()?,
     })
 }
@@ -56,14 +67,33 @@ fn result_from_wire(result: v1::StageResult) -> Result<StageResult, DecodeError>
 fn artifact_to_wire(artifact: &Artifact) -> v1::stage_result::Artifact {
     use v1::stage_result::Artifact as Wire;
     match artifact.clone() {
-        Artifact::Workspace { image, engine } => Wire::Workspace(v1::WorkspaceArtifact { image, engine }),
-        Artifact::Image { repository, tag, digest, engine } => {
-            Wire::Image(v1::ImageArtifact { repository, tag, digest: digest.into(), engine })
+        Artifact::Workspace { image, engine } => {
+            Wire::Workspace(v1::WorkspaceArtifact { image, engine })
         }
-        Artifact::Candidate { tag, digest } => Wire::Candidate(v1::CandidateArtifact { tag, digest: digest.into() }),
-        Artifact::Release { repository, tag, digest } => {
-            Wire::Release(v1::ReleaseArtifact { repository, tag, digest: digest.into() })
-        }
+        Artifact::Image {
+            repository,
+            tag,
+            digest,
+            engine,
+        } => Wire::Image(v1::ImageArtifact {
+            repository,
+            tag,
+            digest: digest.into(),
+            engine,
+        }),
+        Artifact::Candidate { tag, digest } => Wire::Candidate(v1::CandidateArtifact {
+            tag,
+            digest: digest.into(),
+        }),
+        Artifact::Release {
+            repository,
+            tag,
+            digest,
+        } => Wire::Release(v1::ReleaseArtifact {
+            repository,
+            tag,
+            digest: digest.into(),
+        }),
         Artifact::Deployment { address } => Wire::Deployment(v1::DeploymentArtifact { address }),
     }
 }
@@ -71,18 +101,34 @@ fn artifact_to_wire(artifact: &Artifact) -> v1::stage_result::Artifact {
 fn artifact_from_wire(artifact: v1::stage_result::Artifact) -> Result<Artifact, DecodeError> {
     use v1::stage_result::Artifact as Wire;
     Ok(match artifact {
-        Wire::Workspace(w) => Artifact::Workspace { image: w.image, engine: w.engine },
-        Wire::Image(i) => {
-            Artifact::Image { repository: i.repository, tag: i.tag, digest: i.digest.parse()?, engine: i.engine }
-        }
-        Wire::Candidate(c) => Artifact::Candidate { tag: c.tag, digest: c.digest.parse()? },
-        Wire::Release(r) => Artifact::Release { repository: r.repository, tag: r.tag, digest: r.digest.parse()? },
+        Wire::Workspace(w) => Artifact::Workspace {
+            image: w.image,
+            engine: w.engine,
+        },
+        Wire::Image(i) => Artifact::Image {
+            repository: i.repository,
+            tag: i.tag,
+            digest: i.digest.parse()?,
+            engine: i.engine,
+        },
+        Wire::Candidate(c) => Artifact::Candidate {
+            tag: c.tag,
+            digest: c.digest.parse()?,
+        },
+        Wire::Release(r) => Artifact::Release {
+            repository: r.repository,
+            tag: r.tag,
+            digest: r.digest.parse()?,
+        },
         Wire::Deployment(d) => Artifact::Deployment { address: d.address },
     })
 }
 
 fn failure_to_wire(failure: &Failure) -> v1::Failure {
-    let test = |t: &FailedTest| v1::FailedTest { name: t.name.clone(), message: t.message.clone() };
+    let test = |t: &FailedTest| v1::FailedTest {
+        name: t.name.clone(),
+        message: t.message.clone(),
+    };
     v1::Failure {
         reason: failure.reason.clone(),
         tests: failure.tests.iter().map(test).collect(),
@@ -91,7 +137,10 @@ fn failure_to_wire(failure: &Failure) -> v1::Failure {
 }
 
 fn failure_from_wire(failure: v1::Failure) -> Failure {
-    let test = |t: v1::FailedTest| FailedTest { name: t.name, message: t.message };
+    let test = |t: v1::FailedTest| FailedTest {
+        name: t.name,
+        message: t.message,
+    };
     Failure {
         reason: failure.reason,
         tests: failure.tests.into_iter().map(test).collect(),

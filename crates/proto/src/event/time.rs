@@ -9,7 +9,10 @@ use super::DecodeError;
 /// A time for the wire.
 #[must_use]
 pub fn to_wire(at: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+    prost_types::Timestamp {
+        seconds: at.as_second(),
+        nanos: at.subsec_nanosecond(),
+    }
 }
 
 /// A time from the wire.
@@ -34,5 +37,8 @@ pub fn duration_to_wire(duration: Duration) -> prost_types::Duration {
 #[must_use]
 pub fn duration_from_wire(duration: Option<prost_types::Duration>) -> Option<Duration> {
     let duration = duration?;
-    Some(Duration::new(u64::try_from(duration.seconds).ok()?, u32::try_from(duration.nanos).ok()?))
+    Some(Duration::new(
+        u64::try_from(duration.seconds).ok()?,
+        u32::try_from(duration.nanos).ok()?,
+    ))
 }

@@ -51,24 +51,38 @@ impl DataDirectory {
     /// Leaves the gateway's address where the command line finds it.
     pub(super) fn publish_endpoint(&self, url: &str) -> anyhow::Result<()> {
         let path = self.path.join("endpoint");
-        fs::write(&path, format!("{url}\n")).with_context(|| format!("can't write {}", path.display()))
+        fs::write(&path, format!("{url}\n"))
+            .with_context(|| format!("can't write {}", path.display()))
     }
 
     /// The first line is the token of whoever runs Slipway here; more lines can be added for others.
     fn ensure_token(&self) -> anyhow::Result<()> {
         let path = self.token_file();
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
         let mut file = match file {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-            Err(error) => return Err(error).with_context(|| format!("can't write {}", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("can't write {}", path.display()));
+            }
         };
-        let name = std::env::var("USER").ok().filter(|n| is_plain(n)).unwrap_or_else(|| "operator".to_owned());
-        let random = uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string();
+        let name = std::env::var("USER")
+            .ok()
+            .filter(|n| is_plain(n))
+            .unwrap_or_else(|| "operator".to_owned());
+        let random =
+            uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string();
         writeln!(file, "{name} {random}").with_context(|| format!("can't write {}", path.display()))
     }
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c))
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c))
 }

@@ -25,9 +25,17 @@ struct Own {
 
 impl Nats {
     /// Uses the server at `url`, or starts one on `port` (another one if that is taken).
-    pub(super) async fn start(url: Option<&str>, port: u16, data: &DataDirectory) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        url: Option<&str>,
+        port: u16,
+        data: &DataDirectory,
+    ) -> anyhow::Result<Self> {
         if let Some(url) = url {
-            return Ok(Self { url: url.to_owned(), monitoring_url: None, own: None });
+            return Ok(Self {
+                url: url.to_owned(),
+                monitoring_url: None,
+                own: None,
+            });
         }
         let mut config = NatsServerConfig::new(data.nats());
         config.port = (port != 0).then_some(port);
@@ -42,7 +50,14 @@ impl Nats {
         };
         let (url, monitoring_url) = (server.url(), server.monitoring_url());
         config.port = url.rsplit(':').next().and_then(|p| p.parse().ok());
-        Ok(Self { url, monitoring_url, own: Some(Own { config, server: Mutex::new(Some(server)) }) })
+        Ok(Self {
+            url,
+            monitoring_url,
+            own: Some(Own {
+                config,
+                server: Mutex::new(Some(server)),
+            }),
+        })
     }
 
     pub(super) fn url(&self) -> &str {
@@ -55,7 +70,9 @@ impl Nats {
 
     /// Starts our server again whenever it ends; returns only when that can't be done.
     pub(super) async fn keep_running(&self) -> anyhow::Result<()> {
-        let Some(own) = &self.own else { return std::future::pending().await };
+        let Some(own) = &self.own else {
+            return std::future::pending().await;
+        };
         loop {
             let mut server = own.server.lock().await;
             if let Some(running) = server.as_mut() {
@@ -64,7 +81,11 @@ impl Nats {
             }
             *server = None;
             tokio::time::sleep(AGAIN).await;
-            *server = Some(NatsServer::start(own.config.clone()).await.context("nats-server can't be started again")?);
+            *server = Some(
+                NatsServer::start(own.config.clone())
+                    .await
+                    .context("nats-server can't be started again")?,
+            );
         }
     }
 
