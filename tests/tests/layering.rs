@@ -25,7 +25,7 @@ const SERVICES: [&str; 5] = [
     "test-runner",
 ];
 /// Tools: nothing that runs in production depends on them.
-const TOOLS: [&str; 3] = ["slipway-tests", "testkit", "xtask"];
+const TOOLS: [&str; 4] = ["bench", "slipway-tests", "testkit", "xtask"];
 
 /// What does I/O, or brings a runtime for it.
 const IO_CRATES: [&str; 10] = [

@@ -1,5 +1,6 @@
-//! Repository chores: setup, build, demo, test, verify, code generation.
+//! Repository chores: setup, build, bench, demo, test, verify, code generation.
 
+pub mod bench;
 pub mod build;
 pub mod codegen;
 pub mod demo;

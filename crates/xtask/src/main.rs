@@ -32,6 +32,12 @@ enum Chore {
     Test,
     /// Checks format, lints, dependencies and tests: what the continuous integration runs
     Verify,
+    /// Measures Slipway against peers on this machine
+    Bench {
+        /// What to pass on, such as `--only edge`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Regenerates crates/proto/src/gen from the .proto files
     Codegen,
 }
@@ -56,6 +62,7 @@ async fn main() -> Result<ExitCode> {
         Chore::Demo(options) => demo::run(&root, options).await?,
         Chore::Test => xtask::test::run(&root).await?,
         Chore::Verify => xtask::verify::run(&root).await?,
+        Chore::Bench { arguments } => xtask::bench::run(&root, &arguments).await?,
         Chore::Codegen => xtask::codegen::run(&root).map(|()| true)?,
     };
     Ok(if in_order {
