@@ -7,6 +7,7 @@ use bus::aggregates::{Log, UpdateError};
 use container_stage::outcome;
 use container_stage::output::Output;
 use domain::ids::{EnvironmentName, ServiceName};
+use domain::platform::Target;
 use domain::release::Releases;
 use domain::rollout::{Admission, End, Event, Placed, Placement, Rollouts};
 use domain::run::{Kind, Run};
@@ -241,10 +242,14 @@ async fn placement(
 ) -> Result<Result<Placement, String>, bus::Error> {
     let run = &work.run;
     let created = work.created();
-    let production = created
-        .plan
-        .environment(environment)
-        .is_some_and(|e| e.production);
+    let place = created.plan.environment(environment);
+    if place.is_some_and(|e| matches!(e.target, Target::Kubernetes(_))) {
+        return Ok(Err(format!(
+            "{environment} is a Kubernetes target, and this version of Slipway deploys to docker targets only; set \
+             `target: docker` in platform.yaml"
+        )));
+    }
+    let production = place.is_some_and(|e| e.production);
     let (origin, repository, digest) = match &run.change.kind {
         Kind::Deploy(target) | Kind::Rollback(target) => {
             let promoted = promoted(run);
