@@ -2,7 +2,7 @@
 //! an edge in front of it.
 //!
 //! The edge has the service's name in the network, so neighbours call `http://<service>:<port>`; one port of it is
-//! published on the host. It gets its table as a file and a signal, and answers with its status: nothing but the
+//! published on the host. It gets its table as a file and a command, and answers with its status: nothing but the
 //! engine's API is needed, wherever the deployer itself runs. Edges and replicas go on without any deployer.
 
 mod edge;
@@ -12,21 +12,26 @@ mod names;
 mod ports;
 mod replicas;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use container_stage::edge_image::EdgeImage;
 use container_stage::naming::role;
-use container_stage::output::Output;
 use container_stage::secrets;
-use domain::platform::{PlatformSpec, Registry};
+use domain::ids::{EnvironmentName, ServiceName};
+use domain::platform::PlatformSpec;
+use domain::stage::Failure;
 use engine::labels;
-use engine::{ContainerInfo, Credentials, Engine};
+use engine::{ContainerInfo, ContainerState, Engine};
+use jiff::Timestamp;
 
 use crate::error::TargetError;
-use crate::rolling::{Replica, Step};
+use crate::rolling::{Health, Replica, Step};
 use crate::service::SERVICE;
+use crate::voice::Voice;
 use crate::wanted::Wanted;
 use edge::Edge;
+pub(crate) use edge::status_of;
 pub(crate) use live::live_state;
 use ports::Entrance;
 
@@ -55,8 +60,6 @@ pub(crate) struct Seen {
     pub(crate) address: String,
     /// Why a wanted replica is not ready yet.
     pub(crate) waiting_for: Option<String>,
-    /// The last lines of a wanted replica that ended.
-    pub(crate) last_lines: Vec<String>,
     containers: Vec<ContainerInfo>,
     generation: u64,
 }
@@ -80,7 +83,6 @@ impl Docker {
     pub(crate) async fn prepare<'a>(
         &'a self,
         wanted: &'a Wanted,
-        output: &Output,
     ) -> Result<Target<'a>, TargetError> {
         let network = names::network(&wanted.environment);
         let of_environment = labels::of([(labels::ENVIRONMENT, wanted.environment.as_str())]);
@@ -88,8 +90,7 @@ impl Docker {
             .ensure_network(&network, &of_environment)
             .await?;
         let image = wanted.image();
-        output.say(&format!("image {image}")).await;
-        let credentials = self.credentials(&wanted.repository)?;
+        let credentials = secrets::credentials_for(&self.platform, &image, SERVICE)?;
         self.engine
             .ensure_image(&image, credentials.as_ref())
             .await?;
@@ -104,17 +105,38 @@ impl Docker {
         })
     }
 
-    /// Credentials of the registry that an image comes from.
-    fn credentials(&self, repository: &str) -> Result<Option<Credentials>, TargetError> {
-        let registries = &self.platform.registries;
-        let from = |registry: &&Registry| repository.starts_with(&format!("{}/", registry.address));
-        match [&registries.production, &registries.development]
-            .into_iter()
-            .find(from)
-        {
-            Some(registry) => Ok(secrets::credentials(registry, SERVICE)?),
-            None => Ok(None),
+    /// Every service that has replicas, in every environment, with its edge.
+    pub(crate) async fn deployed(&self) -> Result<Vec<Deployed>, engine::Error> {
+        let all = self
+            .engine
+            .list(&labels::of([
+                (labels::ENVIRONMENT, ""),
+                (labels::SERVICE, ""),
+            ]))
+            .await?;
+        let mut deployed: BTreeMap<(EnvironmentName, ServiceName), Deployed> = BTreeMap::new();
+        for container in all {
+            let label = |name: &str| container.labels.get(name).map(String::as_str);
+            let (environment, service) = (label(labels::ENVIRONMENT), label(labels::SERVICE));
+            let environment = environment.and_then(|name| name.parse::<EnvironmentName>().ok());
+            let service = service.and_then(|name| name.parse::<ServiceName>().ok());
+            let (Some(environment), Some(service)) = (environment, service) else {
+                continue;
+            };
+            let found = deployed
+                .entry((environment.clone(), service.clone()))
+                .or_insert(Deployed {
+                    key: (environment, service),
+                    replicas: 0,
+                    edge: None,
+                });
+            match container.labels.get(labels::ROLE).map(String::as_str) {
+                Some(role::REPLICA) => found.replicas += 1,
+                Some(role::EDGE) => found.edge = Some(container),
+                _ => {}
+            }
         }
+        Ok(deployed.into_values().collect())
     }
 
     /// The containers of a service in an environment that have a role.
@@ -133,15 +155,31 @@ impl Docker {
         Ok(containers)
     }
 
-    /// Removes everything of a service from an environment.
-    pub(crate) async fn remove_service(&self, wanted: &Wanted) -> Result<(), TargetError> {
-        for role in [role::EDGE, role::REPLICA] {
-            for container in self.containers(wanted, role).await? {
+    /// Removes a version from an environment, and the edge if nothing else is behind it.
+    pub(crate) async fn remove_version(&self, wanted: &Wanted) -> Result<(), TargetError> {
+        let key = wanted.key();
+        let mut others = 0;
+        for container in self.containers(wanted, role::REPLICA).await? {
+            if replicas::is_of(&container, &key) {
+                self.engine.remove(&container.id).await?;
+            } else {
+                others += 1;
+            }
+        }
+        if others == 0 {
+            for container in self.containers(wanted, role::EDGE).await? {
                 self.engine.remove(&container.id).await?;
             }
         }
         Ok(())
     }
+}
+
+/// What there is of a service in an environment.
+pub(crate) struct Deployed {
+    pub(crate) key: (EnvironmentName, ServiceName),
+    pub(crate) replicas: usize,
+    pub(crate) edge: Option<ContainerInfo>,
 }
 
 impl Target<'_> {
@@ -154,25 +192,17 @@ impl Target<'_> {
             replicas: Vec::new(),
             address: self.edge.address(),
             waiting_for: None,
-            last_lines: Vec::new(),
             generation: status.generation.unwrap_or(0),
             containers: Vec::new(),
         };
+        let now = Timestamp::now();
         for container in &containers {
             let backend = status.backends.iter().find(|b| b.name == container.name);
-            let replica = replicas::seen(container, backend, &key);
+            let replica = replicas::seen(container, backend, &key, now);
             if replica.is_wanted {
                 seen.waiting_for = seen
                     .waiting_for
                     .or_else(|| backend.and_then(|b| b.last_probe_error.clone()));
-                if matches!(replica.health, crate::rolling::Health::Failed { .. }) {
-                    let lines = self
-                        .docker
-                        .engine
-                        .logs(&container.id, domain::stage::Failure::MAX_LINES)
-                        .await?;
-                    seen.last_lines = lines.into_iter().map(|line| line.text).collect();
-                }
             }
             seen.replicas.push(replica);
         }
@@ -180,38 +210,84 @@ impl Target<'_> {
         Ok(seen)
     }
 
+    /// The last lines of a wanted replica that is not as it should be: of one that ended, or else of one that does not
+    /// get ready.
+    pub(crate) async fn last_lines(&self, seen: &Seen) -> Vec<String> {
+        let both = seen.replicas.iter().zip(&seen.containers);
+        let unwell =
+            both.filter(|(replica, _)| replica.is_wanted && replica.health != Health::Ready);
+        let worst =
+            unwell.max_by_key(|(replica, _)| matches!(replica.health, Health::Failed { .. }));
+        let Some((_, container)) = worst else {
+            return Vec::new();
+        };
+        match self
+            .docker
+            .engine
+            .logs(&container.id, Failure::MAX_LINES)
+            .await
+        {
+            Ok(lines) => lines.into_iter().map(|line| line.text).collect(),
+            Err(error) => vec![format!("(its output can't be had: {error})")],
+        }
+    }
+
+    /// Removes replicas of the wanted version that do not run, or can't: they are of an earlier attempt, or somebody
+    /// stopped them. What takes their place shows whether the version comes up now.
+    pub(crate) async fn remove_broken(&self, voice: &Voice<'_>) -> Result<(), TargetError> {
+        let seen = self.look().await?;
+        for (replica, container) in seen.replicas.iter().zip(&seen.containers) {
+            let was_never_started = container.state == ContainerState::Created;
+            let is_broken = matches!(replica.health, Health::Failed { .. }) || was_never_started;
+            if replica.is_wanted && is_broken {
+                voice
+                    .say(&format!("removing {}, which does not run", container.name))
+                    .await;
+                self.docker.engine.remove(&container.id).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Does a step.
     pub(crate) async fn act(
         &self,
         step: &Step,
         seen: &Seen,
-        output: &Output,
+        voice: &Voice<'_>,
     ) -> Result<(), TargetError> {
         match step {
-            Step::Start(count) => self.start(*count, seen, output).await,
+            Step::Start(count) => self.start(*count, seen, voice).await,
             Step::Route(names) => {
-                output
+                voice
                     .say(&format!("traffic goes to {}", names.join(", ")))
                     .await;
-                let backends = self.backends(names, seen);
+                let routed = seen.containers.iter().filter(|c| names.contains(&c.name));
+                let at = |container| (container, replicas::entrance(container, &self.entrance));
+                let routed: Vec<(&ContainerInfo, Entrance)> = routed.map(at).collect();
+                // Neighbours still know the port of a version that is about to go.
+                let ports: Vec<u16> = routed.iter().map(|(_, entrance)| entrance.port).collect();
+                let backends = routed
+                    .into_iter()
+                    .map(|(c, entrance)| replicas::backend(c, entrance));
                 self.edge
                     .route(
                         &self.docker.engine,
                         seen.generation + 1,
-                        self.entrance.port,
-                        backends,
+                        ports.into_iter().chain([self.entrance.port]),
+                        backends.collect(),
                     )
                     .await
             }
-            Step::Remove(names) => self.remove(names, seen, output).await,
+            Step::Remove(names) => self.remove(names, seen, voice).await,
             Step::Wait | Step::Done | Step::Fail { .. } => Ok(()),
         }
     }
 
-    async fn start(&self, count: usize, seen: &Seen, output: &Output) -> Result<(), TargetError> {
+    async fn start(&self, count: usize, seen: &Seen, voice: &Voice<'_>) -> Result<(), TargetError> {
         let taken: Vec<&str> = seen.containers.iter().map(|c| c.name.as_str()).collect();
         for name in names::free_replicas(self.wanted, &taken).take(count) {
-            output.say(&format!("starting {name}")).await;
+            voice.say(&format!("starting {name}")).await;
             let spec = replicas::spec(self.wanted, &name, &self.entrance)?;
             self.docker.engine.start_service(&spec).await?;
         }
@@ -222,10 +298,10 @@ impl Target<'_> {
         &self,
         names: &[String],
         seen: &Seen,
-        output: &Output,
+        voice: &Voice<'_>,
     ) -> Result<(), TargetError> {
         for container in seen.containers.iter().filter(|c| names.contains(&c.name)) {
-            output.say(&format!("removing {}", container.name)).await;
+            voice.say(&format!("removing {}", container.name)).await;
             self.docker
                 .engine
                 .stop(&container.id, replicas::STOP_GRACE)
@@ -233,12 +309,5 @@ impl Target<'_> {
             self.docker.engine.remove(&container.id).await?;
         }
         Ok(())
-    }
-
-    fn backends(&self, names: &[String], seen: &Seen) -> Vec<::edge::table::Backend> {
-        let routed = seen.containers.iter().filter(|c| names.contains(&c.name));
-        routed
-            .map(|container| replicas::backend(container, &self.entrance))
-            .collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use container_stage::edge_image::EdgeImageError;
 use container_stage::secrets::SecretError;
+use engine::ErrorClass;
 
 /// A deployer that can't begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +36,25 @@ pub(crate) enum TargetError {
 }
 
 impl TargetError {
-    /// Whether it is the user's to mend; `None` if it is ours and trying again may help.
+    /// Whether it is the user's to mend.
     pub(crate) fn is_users(&self) -> bool {
         match self {
-            Self::Engine(error) => error.class() == engine::ErrorClass::User,
+            Self::Engine(error) => error.class() == ErrorClass::User,
             Self::Secret(_) | Self::Unsupported(_) => true,
             Self::EdgeImage(_) | Self::Edge { .. } | Self::NoPort { .. } => false,
+        }
+    }
+
+    /// Whether it may be over in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        let passes =
+            |error: &engine::Error| error.class() == ErrorClass::Infrastructure { retryable: true };
+        match self {
+            Self::Engine(error) | Self::EdgeImage(EdgeImageError::Engine(error)) => passes(error),
+            Self::Edge { .. } => true,
+            Self::EdgeImage(_) | Self::NoPort { .. } | Self::Secret(_) | Self::Unsupported(_) => {
+                false
+            }
         }
     }
 }

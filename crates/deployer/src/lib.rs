@@ -8,12 +8,18 @@
 
 mod admission;
 mod config;
+mod converge;
 mod docker;
 mod error;
+mod events;
 mod grpc;
 mod on_deploy;
+mod placement;
+mod repair;
 pub mod rolling;
 mod service;
+mod take_back;
+mod voice;
 mod wanted;
 
 pub use config::Config;

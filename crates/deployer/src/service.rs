@@ -18,7 +18,7 @@ use worker::{ActiveRuns, Admit, StageHandler, Work, Worker, new_worker_id};
 
 use crate::docker::{Docker, entry};
 use crate::grpc::Questions;
-use crate::{Config, Error, on_deploy};
+use crate::{Config, Error, on_deploy, repair};
 
 /// Our name in errors about secrets and in logs.
 pub(crate) const SERVICE: &str = "deployer";
@@ -74,21 +74,31 @@ impl Service {
             active: active.clone(),
         };
         let tokens = self.config.common.tokens()?;
+        let repairer = deployer.clone();
         let worker = Worker::new(id.clone(), self.bus, deployer, self.config.slots).sharing(active);
         let listener = match self.listener {
             Some(listener) => listener,
             None => grpc::listen(self.config.listen.listen).await?,
         };
         tracing::info!(worker.id = %id, "deployer listens on {}", listener.local_addr()?);
+        let questions = Questions::new(docker.clone());
+        // When it is told to stop, it ends when both have.
+        let work = async {
+            tokio::try_join!(
+                async { Ok(worker.run(stop.clone()).await.map_err(Error::from)?) },
+                questions.serve(listener, tokens, stop.clone()),
+            )
+        };
         tokio::select! {
-            ended = worker.run(stop.clone()) => Ok(ended.map_err(Error::from)?),
-            ended = Questions::new(docker.clone()).serve(listener, tokens, stop) => ended,
+            ended = work => ended.map(drop),
             () = entry::keep(&docker.engine) => Ok(()),
+            () = repair::for_ever(&repairer) => Ok(()),
         }
     }
 }
 
 /// What the stages of a deployer need.
+#[derive(Clone)]
 pub(crate) struct Deployer {
     pub(crate) docker: Docker,
     pub(crate) rollouts: Log<Rollouts>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::ids::{Digest, EnvironmentName, RunId, ServiceName};
+use domain::rollout::Placement;
 use domain::spec::{Deploy, Rolling, ServiceSpec, Strategy};
 use sha2::{Digest as _, Sha256};
 
@@ -19,14 +20,46 @@ pub(crate) struct Wanted {
     pub(crate) digest: Digest,
     /// The `deploy` section as it is in this environment.
     pub(crate) deploy: Deploy,
+    /// Where the service answered before, if it did: it should stay there.
+    pub(crate) address: Option<String>,
 }
 
 /// How long requests under way at a replica may last after it got its last one.
-const DRAIN: Duration = Duration::from_secs(30);
+const DRAIN: Duration = Duration::from_secs(10);
 /// How long a rollout may go on without progress.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 impl Wanted {
+    /// What a placement wants, with the configuration of the run that made the version.
+    pub(crate) fn of(
+        spec: &ServiceSpec,
+        placement: &Placement,
+        environment: &EnvironmentName,
+    ) -> Self {
+        Self {
+            deploy: spec
+                .deploy
+                .clone()
+                .unwrap_or_default()
+                .in_environment(environment),
+            service: spec.service.clone(),
+            environment: environment.clone(),
+            version: placement.version.clone(),
+            run: placement.run.clone(),
+            repository: placement.repository.clone(),
+            digest: placement.digest.clone(),
+            address: None,
+        }
+    }
+
+    /// The same, at the address where the service answered before.
+    pub(crate) fn at(self, address: Option<&str>) -> Self {
+        Self {
+            address: address.map(str::to_owned),
+            ..self
+        }
+    }
+
     /// The image, by digest.
     pub(crate) fn image(&self) -> String {
         format!("{}@{}", self.repository, self.digest)
@@ -67,12 +100,20 @@ impl Wanted {
     }
 }
 
-/// The `deploy` section of a service in an environment, with the defaults of a file that has none.
-pub(crate) fn deploy_in(spec: &ServiceSpec, environment: &EnvironmentName) -> Deploy {
-    spec.deploy
-        .clone()
-        .unwrap_or_default()
-        .in_environment(environment)
+/// What the file asks for and this target does not do; for the log of the rollout.
+pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
+    let strategy = match &deploy.strategy {
+        Strategy::Rolling(_) => None,
+        Strategy::BlueGreen(_) => Some("blue_green"),
+        Strategy::Canary(_) => Some("canary"),
+    };
+    let strategy = strategy.map(|name| {
+        format!("note: the strategy `{name}` is not done yet; this is a rolling update, one replica at a time")
+    });
+    let manifests = deploy.manifests.as_ref().map(|folder| {
+        format!("note: `deploy.manifests` ({folder}) is for Kubernetes targets; it has no effect on a docker target")
+    });
+    strategy.into_iter().chain(manifests).collect()
 }
 
 #[cfg(test)]
@@ -90,6 +131,7 @@ mod tests {
                 .parse()
                 .unwrap(),
             deploy,
+            address: None,
         }
     }
 
@@ -107,6 +149,18 @@ mod tests {
             )
             .key()
         );
+        let drain = Some("1m".parse().unwrap());
+        assert_eq!(
+            base.key(),
+            wanted(
+                'a',
+                Deploy {
+                    drain,
+                    ..Deploy::default()
+                }
+            )
+            .key()
+        );
         assert_ne!(base.key(), wanted('b', Deploy::default()).key());
         assert_ne!(
             base.key(),
@@ -118,6 +172,21 @@ mod tests {
                 }
             )
             .key()
+        );
+    }
+
+    #[test]
+    fn what_this_target_does_not_do_is_said() {
+        assert_eq!(not_done_here(&Deploy::default()), Vec::<String>::new());
+        let strategy = Strategy::Canary(domain::spec::Canary::default());
+        let notes = not_done_here(&Deploy {
+            strategy,
+            manifests: Some("k8s".to_owned()),
+            ..Deploy::default()
+        });
+        assert!(
+            notes.len() == 2 && notes[0].contains("`canary`") && notes[1].contains("k8s"),
+            "{notes:?}"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The edge in front of a service: made once, told by a file, asked by commands in its container.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use container_stage::naming::role;
@@ -70,16 +70,17 @@ impl Edge {
             .map_err(|error| self.trouble(error))
     }
 
-    /// Puts a table in force.
+    /// Puts a table in force. Neighbours reach the service at each of `ports`.
     pub(crate) async fn route(
         &self,
         engine: &Engine,
         generation: u64,
-        port: u16,
+        ports: impl IntoIterator<Item = u16>,
         backends: Vec<Backend>,
     ) -> Result<(), TargetError> {
+        let listen: BTreeSet<u16> = ports.into_iter().chain([PUBLISHED]).collect();
         let table = Table {
-            listen: vec![PUBLISHED, port],
+            listen: listen.into_iter().collect(),
             ..Table::new(generation, backends)
         };
         let status = put_table(engine, &self.id, &table)

@@ -50,7 +50,11 @@ async fn service_state(
     let (status, note) = match edge {
         None => (
             None,
-            "it has no edge, so nothing reaches it; deploy it again".to_owned(),
+            "it has no edge, so nothing reaches it; it is made anew soon".to_owned(),
+        ),
+        Some(edge) if !edge.is_running() => (
+            None,
+            "its edge does not run; it is made anew soon".to_owned(),
         ),
         Some(edge) => match status_of(&docker.engine, &edge.id).await {
             Ok(status) => (Some(status), String::new()),

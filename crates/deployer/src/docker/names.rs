@@ -1,6 +1,7 @@
 //! Names of networks and containers.
 
 use domain::ids::EnvironmentName;
+use sha2::{Digest as _, Sha256};
 
 use crate::wanted::Wanted;
 
@@ -11,16 +12,70 @@ pub(crate) fn network(environment: &EnvironmentName) -> String {
 
 /// The edge of a service in an environment.
 pub(crate) fn edge(wanted: &Wanted) -> String {
-    format!("slipway-{}-{}-edge", wanted.environment, wanted.service)
+    format!("{}-edge", stem(wanted, 63 - "-edge".len()))
 }
 
-/// Names for new replicas that are not `taken`: `slipway-<environment>-<service>-<key>-<n>`, cut to 63 characters so
-/// that they are host names too.
+/// Names for new replicas that are not `taken`: `slipway-<environment>-<service>-<key>-<n>`.
 pub(crate) fn free_replicas(wanted: &Wanted, taken: &[&str]) -> impl Iterator<Item = String> {
-    let mut stem = format!("slipway-{}-{}", wanted.environment, wanted.service);
-    stem.truncate(63 - "-0123456789-9999".len());
-    let stem = format!("{}-{}", stem.trim_end_matches('-'), wanted.key());
+    let stem = format!(
+        "{}-{}",
+        stem(wanted, 63 - "-0123456789-9999".len()),
+        wanted.key()
+    );
     (1..)
         .map(move |n| format!("{stem}-{n}"))
         .filter(|name| !taken.contains(&name.as_str()))
+}
+
+/// `slipway-<environment>-<service>`, at most `limit` characters, so that names made of it are host names too. A hash
+/// keeps apart what is cut, and what hyphens make alike: `a-b` in `c`, `b` in `c-a`.
+fn stem(wanted: &Wanted, limit: usize) -> String {
+    let (environment, service) = (wanted.environment.as_str(), wanted.service.as_str());
+    let mut stem = format!("slipway-{environment}-{service}");
+    if stem.len() <= limit && !environment.contains('-') && !service.contains('-') {
+        return stem;
+    }
+    let hash = hex::encode(Sha256::digest(format!("{environment}/{service}")));
+    stem.truncate(limit - "-012345".len());
+    format!("{}-{}", stem.trim_end_matches('-'), &hash[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::spec::Deploy;
+
+    fn wanted(environment: &str, service: &str) -> Wanted {
+        Wanted {
+            service: service.parse().unwrap(),
+            environment: environment.parse().unwrap(),
+            version: "1.0.0".to_owned(),
+            run: "r1".parse().unwrap(),
+            repository: "r/a".to_owned(),
+            digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+            deploy: Deploy::default(),
+            address: None,
+        }
+    }
+
+    #[test]
+    fn names_are_unlike_and_short_enough_for_host_names() {
+        assert_eq!(edge(&wanted("test", "orders")), "slipway-test-orders-edge");
+        assert_ne!(edge(&wanted("a-b", "c")), edge(&wanted("a", "b-c")));
+        let long = "x".repeat(63);
+        let (one, other) = (
+            wanted(&long, &long),
+            wanted(&long, &format!("{}y", &long[1..])),
+        );
+        assert_ne!(edge(&one), edge(&other));
+        let replica = free_replicas(&one, &[]).nth(8_999).unwrap();
+        assert!(edge(&one).len() <= 63 && replica.len() <= 63, "{replica}");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_given_again() {
+        let wanted = wanted("test", "orders");
+        let first = free_replicas(&wanted, &[]).next().unwrap();
+        assert_ne!(free_replicas(&wanted, &[&first]).next().unwrap(), first);
+    }
 }

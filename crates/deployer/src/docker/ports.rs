@@ -2,6 +2,7 @@
 
 use domain::spec::{Deploy, Probe};
 use edge::table::Readiness;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::TargetError;
@@ -19,8 +20,9 @@ const FIRST: u16 = 20_000;
 const SPREAD: u16 = 10_000;
 const TRIES: u16 = 50;
 
-/// Where a service listens, and how it says that it is ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a version of a service listens, and how it says that it is ready. Each replica carries its own as a label: an
+/// old one must not be asked in the new one's way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entrance {
     pub(crate) port: u16,
     pub(crate) ready: Readiness,
@@ -55,11 +57,17 @@ impl Entrance {
     }
 }
 
-/// Ports of the host for a service, in the order in which to try them.
+/// Ports of the host for a service, in the order in which to try them: first where it answered before.
 pub(crate) fn candidates(wanted: &Wanted) -> impl Iterator<Item = u16> {
+    let before = wanted
+        .address
+        .as_deref()
+        .and_then(|address| address.rsplit_once(':')?.1.parse().ok());
     let hash = Sha256::digest(format!("{}/{}", wanted.environment, wanted.service));
     let start = u16::from_be_bytes([hash[0], hash[1]]) % SPREAD;
-    (0..TRIES).map(move |n| FIRST + (start + n) % SPREAD)
+    before
+        .into_iter()
+        .chain((0..TRIES).map(move |n| FIRST + (start + n) % SPREAD))
 }
 
 #[cfg(test)]

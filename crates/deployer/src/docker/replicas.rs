@@ -10,6 +10,7 @@ use edge::status::BackendStatus;
 use edge::table::Backend;
 use engine::labels::{self, Labels};
 use engine::{Attachment, ContainerInfo, ContainerSpec, ContainerState, Limits, RestartPolicy};
+use jiff::{SignedDuration, Timestamp};
 
 use super::names;
 use super::ports::Entrance;
@@ -24,6 +25,11 @@ pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
 const RESTARTS: u32 = 2;
 /// Every replica gets the same share of the requests.
 const WEIGHT: u32 = 100;
+
+/// Label of a replica: its own [`Entrance`] as JSON.
+const ENTRANCE: &str = "slipway.entrance";
+/// How long a replica that was started again must last so that it did not end right after its start.
+const LASTS: SignedDuration = SignedDuration::from_secs(15);
 
 /// The container of a replica.
 pub(crate) fn spec(
@@ -55,7 +61,7 @@ pub(crate) fn spec(
         image: wanted.image(),
         env,
         networks: vec![Attachment::new(names::network(&wanted.environment), [name])],
-        labels: labels_of(wanted),
+        labels: labels_of(wanted, entrance),
         limits: Limits {
             cpus: resources.cpus.map(|c| f64::from(c.thousandths()) / 1000.0),
             memory_bytes: resources.memory.map(|m| m.bytes()),
@@ -67,7 +73,8 @@ pub(crate) fn spec(
     })
 }
 
-fn labels_of(wanted: &Wanted) -> Labels {
+fn labels_of(wanted: &Wanted, entrance: &Entrance) -> Labels {
+    let entrance = serde_json::to_string(entrance).expect("an entrance has only text keys");
     labels::of([
         (labels::ROLE, role::REPLICA),
         (labels::ENVIRONMENT, wanted.environment.as_str()),
@@ -76,7 +83,16 @@ fn labels_of(wanted: &Wanted) -> Labels {
         (labels::DIGEST, wanted.digest.as_str()),
         (labels::RUN, wanted.run.as_str()),
         (labels::ROLLOUT, &wanted.key()),
+        (ENTRANCE, &entrance),
     ])
+}
+
+/// Whether a replica is of the version and configuration that `key` stands for.
+pub(crate) fn is_of(container: &ContainerInfo, key: &str) -> bool {
+    container
+        .labels
+        .get(labels::ROLLOUT)
+        .is_some_and(|own| own == key)
 }
 
 /// What is seen of a container that the edge may know as a backend.
@@ -84,21 +100,23 @@ pub(crate) fn seen(
     container: &ContainerInfo,
     backend: Option<&BackendStatus>,
     key: &str,
+    now: Timestamp,
 ) -> Replica {
     let is_ready = backend.is_some_and(|b| b.ready && !b.draining);
     Replica {
         name: container.name.clone(),
-        is_wanted: container
-            .labels
-            .get(labels::ROLLOUT)
-            .is_some_and(|k| k == key),
-        health: health(container, is_ready),
+        is_wanted: is_of(container, key),
+        health: health(container, is_ready, now),
         is_routed: backend.is_some_and(|b| !b.draining),
         in_flight: backend.map_or(0, |b| b.in_flight),
     }
 }
 
-fn health(container: &ContainerInfo, is_ready: bool) -> Health {
+fn health(container: &ContainerInfo, is_ready: bool, now: Timestamp) -> Health {
+    // One that has been running for long may have been started again some other day.
+    let is_fresh = container
+        .started_at
+        .is_none_or(|at| now.duration_since(at) < LASTS);
     match container.state {
         ContainerState::Exited {
             out_of_memory: true,
@@ -110,7 +128,7 @@ fn health(container: &ContainerInfo, is_ready: bool) -> Health {
             reason: format!("{} ended with exit code {code}", container.name),
         },
         _ if is_ready => Health::Ready,
-        _ if container.restarts >= RESTARTS => Health::Failed {
+        _ if container.restarts >= RESTARTS && is_fresh => Health::Failed {
             reason: format!(
                 "{} ended {} times right after its start",
                 container.name, container.restarts
@@ -120,8 +138,17 @@ fn health(container: &ContainerInfo, is_ready: bool) -> Health {
     }
 }
 
+/// Where a replica listens; `wanted` if it was made before replicas said so.
+pub(crate) fn entrance(container: &ContainerInfo, wanted: &Entrance) -> Entrance {
+    let own = container
+        .labels
+        .get(ENTRANCE)
+        .and_then(|json| serde_json::from_str(json).ok());
+    own.unwrap_or_else(|| wanted.clone())
+}
+
 /// The replica as a backend of the edge.
-pub(crate) fn backend(container: &ContainerInfo, entrance: &Entrance) -> Backend {
+pub(crate) fn backend(container: &ContainerInfo, entrance: Entrance) -> Backend {
     Backend {
         name: container.name.clone(),
         address: format!("{}:{}", container.name, entrance.port),
@@ -131,6 +158,41 @@ pub(crate) fn backend(container: &ContainerInfo, entrance: &Entrance) -> Backend
             .get(labels::VERSION)
             .cloned()
             .unwrap_or_default(),
-        ready: entrance.ready.clone(),
+        ready: entrance.ready,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(state: ContainerState, restarts: u32, started: i64) -> ContainerInfo {
+        ContainerInfo {
+            id: "c".to_owned().into(),
+            name: "c".to_owned(),
+            image: String::new(),
+            labels: Labels::new(),
+            state,
+            health: engine::Health::None,
+            addresses: Default::default(),
+            ports: Vec::new(),
+            started_at: Some(Timestamp::from_second(started).unwrap()),
+            restarts,
+        }
+    }
+
+    #[test]
+    fn only_a_replica_that_ends_right_after_its_start_is_broken() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let health = |restarts, started| {
+            health(
+                &container(ContainerState::Running, restarts, started),
+                false,
+                now,
+            )
+        };
+        assert!(matches!(health(RESTARTS, 999), Health::Failed { .. }));
+        assert_eq!(health(RESTARTS, 900), Health::Starting);
+        assert_eq!(health(RESTARTS - 1, 999), Health::Starting);
     }
 }

@@ -1,0 +1,149 @@
+//! The timer that mends environments: an edge that is gone, a rollout that nobody ends.
+//!
+//! Replicas are left to the engine, which starts them again, and to the next deployment.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use domain::ids::{EnvironmentName, ServiceName};
+use domain::rollout::Rollouts;
+use jiff::Timestamp;
+
+use crate::converge::scale;
+use crate::docker::{Deployed, status_of};
+use crate::error::TargetError;
+use crate::rolling::{Step, next};
+use crate::service::Deployer;
+use crate::take_back::Abandoned;
+use crate::voice::Voice;
+use crate::wanted::Wanted;
+
+/// How often to look.
+const EVERY: Duration = Duration::from_secs(10);
+/// Changes of the table that a repair may need: one, and one more if a replica ended meanwhile.
+const STEPS: usize = 3;
+
+/// An edge that was well: its container and when that was started.
+type Well = (engine::ContainerId, Option<Timestamp>);
+
+/// Looks for ever.
+pub(crate) async fn for_ever(deployer: &Deployer) {
+    let mut well: HashSet<Well> = HashSet::new();
+    let mut timer = tokio::time::interval(EVERY);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        match deployer.docker.deployed().await {
+            Ok(deployed) => well = look_at_all(deployer, &deployed, &well).await,
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no look at the environments"
+            ),
+        }
+    }
+}
+
+/// Returns the edges that are well.
+async fn look_at_all(deployer: &Deployer, all: &[Deployed], well: &HashSet<Well>) -> HashSet<Well> {
+    let mut still_well = HashSet::new();
+    for deployed in all {
+        let rollouts = match deployer.rollouts.get(&deployed.key).await {
+            Ok(Some(rollouts)) => rollouts,
+            // Another installation's, on the same engine.
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no look at {:?}",
+                    deployed.key
+                );
+                continue;
+            }
+        };
+        let (environment, service) = &deployed.key;
+        if rollouts.active.is_some() {
+            if let Err(error) = end_abandoned(deployer, &deployed.key, &rollouts).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "an abandoned rollout of {service} in {environment} stays"
+                );
+            }
+        } else if is_well(deployer, deployed, well).await {
+            still_well.extend(
+                deployed
+                    .edge
+                    .as_ref()
+                    .map(|edge| (edge.id.clone(), edge.started_at)),
+            );
+        } else if let Err(error) = mend(deployer, &deployed.key, &rollouts).await {
+            let error = &*error;
+            tracing::warn!(
+                error,
+                "the edge of {service} in {environment} can't be mended"
+            );
+        }
+    }
+    still_well
+}
+
+/// Whether a service needs no edge, or has one with a table. What was well is well until it is started again: then it
+/// has its table still, as long as its file system is the same.
+async fn is_well(deployer: &Deployer, deployed: &Deployed, well: &HashSet<Well>) -> bool {
+    let Some(edge) = &deployed.edge else {
+        return deployed.replicas == 0;
+    };
+    if deployed.replicas == 0
+        || well.contains(&(edge.id.clone(), edge.started_at)) && edge.is_running()
+    {
+        return true;
+    }
+    let status = status_of(&deployer.docker.engine, &edge.id).await;
+    edge.is_running() && status.is_ok_and(|status| status.generation.is_some())
+}
+
+async fn end_abandoned(
+    deployer: &Deployer,
+    key: &(EnvironmentName, ServiceName),
+    rollouts: &Rollouts,
+) -> Result<(), bus::Error> {
+    match Abandoned::of(deployer, key, rollouts).await? {
+        Some(abandoned) => abandoned.take_back(rollouts).await,
+        None => Ok(()),
+    }
+}
+
+/// Makes the edge anew and gives it its table; starts and removes no replica.
+async fn mend(
+    deployer: &Deployer,
+    key: &(EnvironmentName, ServiceName),
+    rollouts: &Rollouts,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let Some(current) = rollouts.current() else {
+        return Ok(());
+    };
+    let origin = deployer.runs.get(&current.placement.origin).await?;
+    let Some(created) = origin.and_then(|run| run.created) else {
+        return Ok(());
+    };
+    let wanted = Wanted::of(&created.spec, &current.placement, &key.0).at(Some(&current.address));
+    tracing::info!(
+        "the edge of {} in {} is gone or has no table; it is mended",
+        key.1,
+        key.0
+    );
+    Ok(route_again(deployer, &wanted).await?)
+}
+
+async fn route_again(deployer: &Deployer, wanted: &Wanted) -> Result<(), TargetError> {
+    let target = deployer.docker.prepare(wanted).await?;
+    for _ in 0..STEPS {
+        let seen = target.look().await?;
+        let step = next(scale(wanted), &seen.replicas, |_| false);
+        if !matches!(step, Step::Route(_)) {
+            break;
+        }
+        target.act(&step, &seen, &Voice::Own).await?;
+    }
+    Ok(())
+}
