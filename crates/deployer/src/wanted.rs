@@ -67,11 +67,14 @@ impl Wanted {
 
     /// What tells this version and configuration from every other: replicas with the same key are the same.
     ///
-    /// The number of replicas is not part of it, so scaling restarts nothing.
+    /// What a container does not feel is not part of it, so scaling restarts nothing.
     pub(crate) fn key(&self) -> String {
         let alike = Deploy {
             replicas: 1,
             strategy: Strategy::default(),
+            manifests: None,
+            drain: None,
+            deadline: None,
             ..self.deploy.clone()
         };
         let configuration =
