@@ -12,7 +12,7 @@ use engine::labels::{self, Labels};
 use crate::naming::role;
 
 /// How often leftovers of dead workers are looked for.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(20);
 
 /// A clean-up that was not possible.
 #[derive(Debug, thiserror::Error)]

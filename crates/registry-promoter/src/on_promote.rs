@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bus::aggregates::UpdateError;
 use domain::ids::Digest as ImageDigest;
 use domain::release::{Event, Releases};
-use domain::run::Kind;
+use domain::run::{Actor, Kind, Run, RunState};
 use domain::stage::{Artifact, Outcome, StageResult};
 use jiff::Timestamp;
 use registry::{CopyOptions, Digest, Tag, TagOutcome, copy, tag_release};
@@ -86,6 +86,7 @@ async fn promote(promoter: &Promoter, work: &Work) -> Result<StageResult, Stoppe
         at: Timestamp::now(),
     };
     record(promoter, work, &planned.version, released).await?;
+    supersede(promoter, work, &planned.version).await;
     Ok(StageResult {
         summary: format!("{to}:{tag}"),
         artifact: Some(Artifact::Release {
@@ -126,6 +127,31 @@ fn refuse_another(
             release.digest, release.run
         ))),
         _ => Ok(()),
+    }
+}
+
+/// Ends the runs that wait for approval of the same version: they can't release it any more, and nobody should be
+/// asked about them. What fails here is caught later, when such a run is promoted.
+async fn supersede(promoter: &Promoter, work: &Work, version: &Version) {
+    let by = Actor("slipway".to_owned());
+    let reason = format!(
+        "{version} was released from run {}; start a new run for this commit, it gets the next version",
+        work.run.id
+    );
+    let same = |run: &Run| {
+        let planned = run.created.as_ref().and_then(|c| c.version.as_ref());
+        let waits = run.state() == RunState::WaitingForApproval;
+        waits && run.id != work.run.id && planned.is_some_and(|p| p.version == *version)
+    };
+    let others = promoter.active.of(&work.run.change.service);
+    for other in others.iter().filter(|run| same(run)) {
+        let decide = |run: Option<&Run>| {
+            let run = run.filter(|run| same(run));
+            Ok::<_, Infallible>(run.and_then(|run| run.cancel(&by, &reason, Timestamp::now()).ok()))
+        };
+        if let Err(error) = promoter.runs.update(&other.id, decide).await {
+            tracing::warn!(%error, run.id = %other.id, "a run that was superseded still waits");
+        }
     }
 }
 

@@ -6,11 +6,12 @@ use bus::Bus;
 use bus::aggregates::Log;
 use domain::platform::PlatformSpec;
 use domain::release::Releases;
+use domain::run::Run;
 use domain::stage::{JobKind, Outcome, StageName};
 use service_kit::grpc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use worker::{StageHandler, Work, Worker, new_worker_id};
+use worker::{ActiveRuns, StageHandler, Work, Worker, new_worker_id};
 
 use crate::grpc::Questions;
 use crate::registries::Registries;
@@ -50,13 +51,16 @@ impl Service {
     /// When it can't begin, or a part of it ends.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let registries = Registries::of(&self.platform)?;
+        let active = ActiveRuns::default();
         let promoter = Promoter {
             registries: registries.clone(),
             releases: Log::new(self.bus.events()),
+            runs: Log::new(self.bus.events()),
+            active: active.clone(),
         };
         let id = new_worker_id("promoter");
         let tokens = self.config.common.tokens()?;
-        let worker = Worker::new(id.clone(), self.bus, promoter, self.config.slots);
+        let worker = Worker::new(id.clone(), self.bus, promoter, self.config.slots).sharing(active);
         let listener = match self.listener {
             Some(listener) => listener,
             None => grpc::listen(self.config.listen.listen).await?,
@@ -73,6 +77,8 @@ impl Service {
 pub(crate) struct Promoter {
     pub(crate) registries: Registries,
     pub(crate) releases: Log<Releases>,
+    pub(crate) runs: Log<Run>,
+    pub(crate) active: ActiveRuns,
 }
 
 impl Promoter {

@@ -59,8 +59,9 @@ pub fn find_token(
 ) -> Result<FoundToken, CliError> {
     if let Some(token) = given.map(str::trim).filter(|t| !t.is_empty()) {
         let place = "--token or SLIPWAY_TOKEN".to_owned();
+        // A whole line of a token file is taken too: the name before the token is not part of it.
         return Ok(FoundToken {
-            token: Some(token.to_owned()),
+            token: token_in(token),
             place,
         });
     }

@@ -51,7 +51,7 @@ pub(super) async fn run(args: StartArgs, context: &Context<'_>) -> Result<Verdic
         service: args.service.unwrap_or_default(),
         request_id: args
             .request_id
-            .unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+            .unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         proposal: args.proposal.unwrap_or_default(),
     };
     let runs = context.gateway.start_run(request).await?;
@@ -75,9 +75,13 @@ async fn answer(
     }
     terminal.answer(&Runs::of(&runs), || match wait {
         true => watching::endings(&runs, &context.page()),
+        false if runs.iter().any(|run| run.state == "failed") => {
+            watching::endings(&runs, &context.page())
+        }
         false => started(&runs),
     })?;
-    Ok(if wait {
+    let refused = runs.iter().any(|run| run.state == "failed");
+    Ok(if wait || refused {
         watching::verdict(&runs)
     } else {
         Verdict::Good
