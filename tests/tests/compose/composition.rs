@@ -14,12 +14,14 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use slipway_tests::binaries::Binaries;
 use slipway_tests::cli::{stage, text};
-use slipway_tests::docker::{docker, has_image, remove_images, remove_with_label};
+use slipway_tests::docker::{docker, remove_images, remove_with_label};
 use slipway_tests::{Answer, eventually, http_client};
 use tempfile::TempDir;
 use testkit::docker::BUSYBOX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::prerequisites;
 
 /// What must be healthy in the end.
 const SERVICES: [&str; 9] = [
@@ -33,12 +35,13 @@ const SERVICES: [&str; 9] = [
     "registry-promoter",
     "test-runner",
 ];
-/// What the Dockerfile and docker-compose.yml start from.
-const IMAGES: [&str; 4] = [
-    "rust:1.95",
-    "debian:bookworm-slim",
-    "registry:2",
-    "nats:2.10-alpine",
+/// Those of them that say something worth reading.
+const OURS: [&str; 5] = [
+    "gateway",
+    "builder",
+    "test-runner",
+    "registry-promoter",
+    "deployer",
 ];
 const HEALTHY_LIMIT: Duration = Duration::from_secs(90);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -68,7 +71,7 @@ impl Composition {
     /// One that reads `repository`. `None` where the machine lacks what it takes, after saying so; with
     /// `SLIPWAY_TEST_REQUIRE=1` that is a panic.
     pub(crate) fn of(repository: &Path) -> Result<Option<Self>> {
-        if !testkit::docker::engine_answers() || !is_possible() {
+        if !testkit::docker::engine_answers() || !prerequisites::are_there() {
             return Ok(None);
         }
         testkit::docker::busybox_image()?;
@@ -264,7 +267,7 @@ impl Composition {
     /// Waits until a stage is running.
     pub(crate) async fn stage_begins(&self, run: &str, name: &str) -> Result<()> {
         eventually(&format!("{name} is running"), RUN_LIMIT, async || {
-            let run = self.slipway(&["run", "show", run])?;
+            let run = self.slipway_here(&["run", "show", run])?.json()?;
             Ok((text(stage(&run, name)?, "state") == "running").then_some(()))
         })
         .await
@@ -273,7 +276,7 @@ impl Composition {
     /// The run, once it has ended.
     pub(crate) async fn at_rest(&self, run: &str) -> Result<Value> {
         eventually("the run has ended", RUN_LIMIT, async || {
-            let run = self.slipway(&["run", "show", run])?;
+            let run = self.slipway_here(&["run", "show", run])?.json()?;
             Ok(["succeeded", "failed", "cancelled"]
                 .contains(&text(&run, "state"))
                 .then_some(run))
@@ -332,7 +335,7 @@ impl Composition {
 impl Drop for Composition {
     fn drop(&mut self) {
         if !self.passed {
-            let log = self.compose(&["logs", "--no-color", "--tail", "30"]);
+            let log = self.compose(&[&["logs", "--no-color", "--tail", "30"], &OURS[..]].concat());
             eprintln!(
                 "the end of what the services said:\n{}",
                 log.unwrap_or_else(|error| format!("{error:#}"))
@@ -366,22 +369,6 @@ fn name_of_checkout() -> String {
     let mut hasher = DefaultHasher::new();
     root().canonicalize().ok().hash(&mut hasher);
     format!("t{:06x}", hasher.finish() & 0xff_ffff)
-}
-
-fn is_possible() -> bool {
-    let missing = ["compose", "buildx"]
-        .into_iter()
-        .find(|plugin| docker(&[plugin, "version"]).is_err())
-        .map(|plugin| format!("docker {plugin}"))
-        .or_else(|| {
-            IMAGES
-                .into_iter()
-                .find(|image| !has_image(image))
-                .map(|image| format!("image {image}"))
-        });
-    let Some(missing) = missing else { return true };
-    testkit::skip::skip(&format!("no {missing}"));
-    false
 }
 
 /// Asks for `/` of a host, whatever the resolver of this machine makes of names that end in `.localhost`.

@@ -1,6 +1,7 @@
 //! What the README promises of docker-compose.yml, with the images built from this checkout.
 
 mod composition;
+mod prerequisites;
 
 use anyhow::Result;
 use composition::Composition;
