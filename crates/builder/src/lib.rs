@@ -9,6 +9,7 @@ mod cache;
 mod config;
 mod error;
 mod grpc;
+mod images;
 mod on_build;
 mod on_image;
 mod service;

@@ -2,15 +2,15 @@
 
 use container_stage::naming::{WORKSPACE, stage_labels, variables, workspace_image};
 use container_stage::output::Output;
-use container_stage::{checkout, limits, outcome};
+use container_stage::{checkout, limits, outcome, secrets};
 use domain::spec::{Build, BuildContainer};
 use domain::stage::{Artifact, Outcome, StageResult};
-use engine::labels::{self, Labels};
 use engine::{BuildSpec, ContainerId, Context, StepSpec};
 use worker::Work;
 
 use crate::cache::caches;
-use crate::service::Builder;
+use crate::images;
+use crate::service::{Builder, SERVICE};
 
 pub(crate) async fn on_build(builder: &Builder, work: &Work) -> Outcome {
     let Some(build) = &work.created().spec.build else {
@@ -53,8 +53,17 @@ async fn workspace(
     output: &Output,
 ) -> Result<StageResult, Stopped> {
     let change = &work.run.change;
-    let commit = checkout::commit(&builder.source, change).await?;
-    let image = container_image(builder, work, build, &commit, output).await?;
+    // A checkout or a pull that is dropped in the middle leaves nothing half done.
+    let prepared = async {
+        let commit = checkout::commit(&builder.source, change).await?;
+        let image = container_image(builder, work, build, &commit, output).await?;
+        Ok::<_, Stopped>((commit, image))
+    };
+    let stop = work.stop.token();
+    let Some(prepared) = stop.run_until_cancelled(prepared).await else {
+        return Err(Stopped::Red("it was told to stop".to_owned()));
+    };
+    let (commit, image) = prepared?;
     let caches = caches(&change.service, &build.cache);
     let mut lines = caches.restore;
     lines.extend(build.run.iter().cloned());
@@ -96,12 +105,17 @@ async fn container_image(
 ) -> Result<String, Stopped> {
     match &build.container {
         BuildContainer::Image(image) => {
-            builder.engine.ensure_image(image, None).await?;
+            let credentials = secrets::credentials_for(&builder.platform, image, SERVICE)
+                .map_err(|error| Stopped::Red(outcome::chain(&error)))?;
+            builder
+                .engine
+                .ensure_image(image, credentials.as_ref())
+                .await?;
             Ok(image.clone())
         }
         BuildContainer::Dockerfile(dockerfile) => {
             let change = &work.run.change;
-            let name = format!("slipway-build/{}:{}", change.service, work.run.id);
+            let name = images::build_environment(work);
             output
                 .say(&format!("building the build environment from {dockerfile}"))
                 .await;
@@ -109,7 +123,8 @@ async fn container_image(
             let mut spec = BuildSpec::new(Context::Stream(files));
             spec.dockerfile.clone_from(dockerfile);
             spec.tags = vec![name.clone()];
-            spec.labels = stage_labels(work);
+            spec.labels = images::labels_of(work, images::BUILD_ENVIRONMENT);
+            spec.credentials = builder.all_credentials();
             spec.limit = Some(work.time_limit);
             builder
                 .engine
@@ -134,11 +149,7 @@ impl Kept<'_> {
             ));
         };
         let image = workspace_image(work);
-        let labels: Labels = labels::of([
-            (labels::ROLE, "workspace"),
-            (labels::RUN, work.run.id.as_str()),
-            (labels::SERVICE, work.run.change.service.as_str()),
-        ]);
+        let labels = images::labels_of(work, images::WORKSPACE);
         self.builder
             .engine
             .commit(container, &image, &labels)

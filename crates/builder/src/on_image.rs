@@ -14,7 +14,11 @@ use crate::service::{Builder, SERVICE};
 
 pub(crate) async fn on_image(builder: &Builder, work: &Work) -> Outcome {
     let output = Output::to(work.log.clone());
-    let built = image(builder, work, &output).await;
+    let stop = work.stop.token();
+    let built = stop
+        .run_until_cancelled(image(builder, work, &output))
+        .await;
+    let built = built.unwrap_or_else(|| Err(Stopped::Red("it was told to stop".to_owned())));
     let last_lines = output.finish().await;
     match built {
         Ok(result) => Outcome::Succeeded(Box::new(result)),
@@ -66,10 +70,7 @@ async fn image(builder: &Builder, work: &Work, output: &Output) -> Result<StageR
     build.tags = vec![reference.clone()];
     build.secrets = build_secrets(created)?;
     build.limit = Some(work.time_limit);
-    if let Some(credentials) = builder.credentials() {
-        let registry = builder.platform.registries.development.address.clone();
-        build.credentials.insert(registry, credentials.clone());
-    }
+    build.credentials = builder.all_credentials();
     let built = builder
         .engine
         .build_image(build, output.sink(), work.stop.token())

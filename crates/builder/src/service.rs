@@ -1,21 +1,22 @@
 //! Wires the builder: engine, source, registry credentials, the loop around its jobs, its gRPC.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bus::Bus;
 use container_stage::output::Output;
 use container_stage::{clean_up, secrets};
-use domain::platform::PlatformSpec;
+use domain::platform::{PlatformSpec, Registries};
 use domain::stage::{JobKind, Outcome, StageName};
 use engine::{Credentials, Engine};
 use service_kit::grpc::{self, ShowToken};
 use source::{Source, SourceConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use worker::{StageHandler, Work, Worker, new_worker_id};
+use worker::{ActiveRuns, StageHandler, Work, Worker, new_worker_id};
 
 use crate::grpc::Questions;
-use crate::{Config, Error, on_build, on_image};
+use crate::{Config, Error, images, on_build, on_image};
 
 /// Our name in errors about secrets and in logs.
 pub(crate) const SERVICE: &str = "builder";
@@ -56,7 +57,9 @@ impl Service {
         let mut sources = SourceConfig::from_environment();
         sources.allow_local_paths = true;
         let source = Source::new(&self.config.source_cache, sources).map_err(Error::from)?;
-        let credentials = secrets::credentials(&self.platform.registries.development, SERVICE)?;
+        let registries = &self.platform.registries;
+        let credentials = secrets::credentials(&registries.development, SERVICE)?;
+        let base_images = base_image_credentials(registries, credentials.as_ref());
         let token = ShowToken::new(&self.config.common.own_token()?)?;
         let tokens = self.config.common.tokens()?;
         let id = new_worker_id(SERVICE);
@@ -66,21 +69,31 @@ impl Service {
                 source,
                 platform: self.platform,
                 credentials,
+                base_images,
                 test_runners: self.config.test_runners,
                 token,
             }),
         };
-        let worker = Worker::new(id.clone(), self.bus.clone(), builder, self.config.slots);
+        let active = ActiveRuns::default();
+        let worker = Worker::new(id.clone(), self.bus.clone(), builder, self.config.slots)
+            .sharing(active.clone());
         let questions = Questions::new(&worker, &engine, self.config.slots);
         let listener = match self.listener {
             Some(listener) => listener,
             None => grpc::listen(self.config.listen.listen).await?,
         };
         tracing::info!(worker.id = %id, engine = engine.id(), "builder listens on {}", listener.local_addr()?);
+        // When it is told to stop, it ends when both have.
+        let work = async {
+            tokio::try_join!(
+                async { Ok(worker.run(stop.clone()).await.map_err(Error::from)?) },
+                questions.serve(listener, tokens, stop.clone()),
+            )
+        };
         tokio::select! {
-            ended = worker.run(stop.clone()) => Ok(ended.map_err(Error::from)?),
-            ended = questions.serve(listener, tokens, stop.clone()) => ended,
+            ended = work => ended.map(drop),
             () = clean_up::for_ever(&engine, &self.bus) => Ok(()),
+            () = images::keep_few(&engine, &active, &self.bus) => Ok(()),
         }
     }
 }
@@ -96,6 +109,7 @@ pub(crate) struct Inner {
     pub(crate) source: Source,
     pub(crate) platform: PlatformSpec,
     credentials: Option<Credentials>,
+    base_images: BTreeMap<String, Credentials>,
     test_runners: Vec<String>,
     token: ShowToken,
 }
@@ -122,6 +136,11 @@ impl Builder {
     /// Credentials of the development registry.
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
+    }
+
+    /// Credentials by registry, for the base images of a Dockerfile.
+    pub(crate) fn all_credentials(&self) -> BTreeMap<String, Credentials> {
+        self.base_images.clone()
     }
 
     /// Pushes a workspace image if a test-runner might not see it otherwise; returns the name to use.
@@ -162,4 +181,20 @@ impl Builder {
         }
         true
     }
+}
+
+/// A release may be the base of another image. Who builds need not be able to read the production registry: without
+/// its credentials only builds that need them fail.
+fn base_image_credentials(
+    registries: &Registries,
+    development: Option<&Credentials>,
+) -> BTreeMap<String, Credentials> {
+    let production = secrets::credentials(&registries.production, SERVICE);
+    let production = production.unwrap_or_else(|error| {
+        tracing::debug!("no credentials for releases as base images: {error}");
+        None
+    });
+    let production = production.map(|own| (registries.production.address.clone(), own));
+    let development = development.map(|own| (registries.development.address.clone(), own.clone()));
+    production.into_iter().chain(development).collect()
 }

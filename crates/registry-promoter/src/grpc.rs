@@ -83,6 +83,7 @@ impl RegistryPromoterService for Questions {
         let Registries {
             development,
             production,
+            ..
         } = &self.registries;
         let (development, production) = tokio::join!(
             check("development", development),

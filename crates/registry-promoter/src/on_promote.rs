@@ -171,9 +171,7 @@ async fn record(
         .await
     {
         Ok(_) | Err(UpdateError::Absent) => Ok(()),
-        Err(UpdateError::Contended) => Err(Stopped::Red(
-            "too many releases of this service at once; retry the run".to_owned(),
-        )),
+        Err(UpdateError::Contended) => Err(Stopped::Crowded("released")),
         Err(UpdateError::Bus(error)) => Err(error.into()),
         Err(UpdateError::Refused(never)) => match never {},
     }

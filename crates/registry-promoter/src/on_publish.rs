@@ -122,8 +122,6 @@ async fn numbered(promoter: &Promoter, work: &Work, event: &Event) -> Result<Can
     };
     match releases.candidate_of(run) {
         Some((_, candidate)) => Ok(candidate.clone()),
-        None => Err(Stopped::Red(
-            "too many candidates are being published at once; retry the run".to_owned(),
-        )),
+        None => Err(Stopped::Crowded("published")),
     }
 }

@@ -11,6 +11,8 @@ use crate::Error;
 pub(crate) struct Registries {
     pub(crate) development: Registry,
     pub(crate) production: Registry,
+    /// How the names of each one's images begin: both may be at one address.
+    roots: [String; 2],
 }
 
 impl Registries {
@@ -19,19 +21,38 @@ impl Registries {
         Ok(Self {
             development: client("development", &platform.registries.development)?,
             production: client("production", &platform.registries.production)?,
+            roots: [
+                &platform.registries.development,
+                &platform.registries.production,
+            ]
+            .map(root),
         })
     }
 
     /// The registry that a repository (`host/name`) is in, and the name in it.
     pub(crate) fn find(&self, repository: &str) -> Option<(&Registry, RepositoryName)> {
-        [&self.development, &self.production]
-            .into_iter()
-            .find_map(|registry| {
-                let name = repository
-                    .strip_prefix(registry.address())?
-                    .strip_prefix('/')?;
-                Some((registry, name.parse().ok()?))
-            })
+        let [development, production] = &self.roots;
+        [
+            (development, &self.development),
+            (production, &self.production),
+        ]
+        .into_iter()
+        .filter(|(root, _)| repository.starts_with(*root))
+        .max_by_key(|(root, _)| root.len())
+        .and_then(|(_, registry)| {
+            let name = repository
+                .strip_prefix(registry.address())?
+                .strip_prefix('/')?;
+            Some((registry, name.parse().ok()?))
+        })
+    }
+}
+
+/// How the names of a registry's images begin.
+fn root(registry: &RegistrySpec) -> String {
+    match &registry.prefix {
+        Some(prefix) => format!("{}/{prefix}/", registry.address),
+        None => format!("{}/", registry.address),
     }
 }
 

@@ -66,10 +66,12 @@ impl Service {
             None => grpc::listen(self.config.listen.listen).await?,
         };
         tracing::info!(worker.id = %id, "registry-promoter listens on {}", listener.local_addr()?);
-        tokio::select! {
-            ended = worker.run(stop.clone()) => Ok(ended.map_err(Error::from)?),
-            ended = Questions::new(registries).serve(listener, tokens, stop) => ended,
-        }
+        // When it is told to stop, it ends when both have.
+        tokio::try_join!(
+            async { Ok(worker.run(stop.clone()).await.map_err(Error::from)?) },
+            Questions::new(registries).serve(listener, tokens, stop.clone()),
+        )
+        .map(drop)
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) enum Stopped {
     Registry(registry::Error),
     Bus(bus::Error),
     Red(String),
+    /// Others of the service are at it all the time.
+    Crowded(&'static str),
 }
 
 impl From<registry::Error> for Stopped {
@@ -31,6 +33,10 @@ impl Stopped {
         let (reason, retryable) = match self {
             Self::Red(reason) => return Outcome::Failed(Box::new(Failure::because(reason))),
             Self::Bus(error) => (chain(&error), true),
+            Self::Crowded(done) => (
+                format!("too many versions of the service are being {done} at once"),
+                true,
+            ),
             Self::Registry(error) => {
                 let retryable = match error.class() {
                     ErrorClass::Unavailable | ErrorClass::Corrupt => true,
