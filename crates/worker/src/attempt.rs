@@ -31,7 +31,7 @@ pub(crate) async fn attempt<H: StageHandler>(
         .as_ref()
         .map(|c| c.plan.time_limit(stage))
         .unwrap_or_default();
-    tracing::info!(run.id = %run.id, stage.name = %stage, stage.attempt = number, "stage begins");
+    tracing::info!("stage begins");
     let log = match worker
         .bus
         .logs()

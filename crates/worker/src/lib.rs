@@ -14,6 +14,7 @@ mod error;
 mod held;
 mod job;
 mod on_job;
+mod span;
 mod sweep;
 mod waiting;
 mod work;

@@ -10,12 +10,13 @@ use domain::run::Claim;
 use domain::stage::StageName;
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use crate::attempt::{attempt, words};
 use crate::end::{end, lose};
 use crate::held::{Taken, question};
 use crate::work::Stop;
-use crate::{Admit, StageHandler, Worker, enqueue_ready, job};
+use crate::{Admit, StageHandler, Worker, enqueue_ready, job, span};
 
 /// When to look again at a stage of a worker that does not answer. Whether it is gone is for the sweep to say.
 const UNKNOWN: Duration = Duration::from_secs(3);
@@ -132,7 +133,12 @@ async fn on_stage<H: StageHandler>(
                 let outcome = match admit {
                     Admit::End(outcome) => *outcome,
                     Admit::Now | Admit::Later(_) => {
-                        attempt(worker, delivery, run, stage, number, &stop).await
+                        let span = span::span(id, stage, number);
+                        let outcome = attempt(worker, delivery, run, stage, number, &stop)
+                            .instrument(span.clone())
+                            .await;
+                        span::end(&span, &outcome);
+                        outcome
                     }
                 };
                 end(worker, id, stage, number, outcome, hold).await;
