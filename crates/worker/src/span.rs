@@ -1,6 +1,7 @@
 //! One trace a run: the spans of its stages share a trace, in whichever process each of them is done.
 //!
 //! There is nobody to hand a trace context on, as no stage calls the next. So the trace's id follows from the run's.
+//! Attributes are those of <https://opentelemetry.io/docs/specs/semconv/registry/attributes/cicd/>.
 
 use domain::ids::RunId;
 use domain::stage::{Outcome, StageName};
@@ -21,6 +22,8 @@ pub(crate) fn span(run: &RunId, stage: &StageName, attempt: u32) -> Span {
         stage.name = %stage,
         stage.attempt = attempt,
     );
+    span.set_attribute("cicd.pipeline.run.id", run.to_string());
+    span.set_attribute("cicd.pipeline.task.name", stage.to_string());
     // Refused only where no collector is named, and then nobody misses it.
     let _ = span.set_parent(Context::new().with_remote_span_context(context(run)));
     span
@@ -28,13 +31,15 @@ pub(crate) fn span(run: &RunId, stage: &StageName, attempt: u32) -> Span {
 
 /// Marks the span of an attempt by how it ended.
 pub(crate) fn end(span: &Span, outcome: &Outcome) {
-    match outcome {
-        Outcome::Failed(failure) | Outcome::Errored { failure, .. } => {
-            span.set_status(Status::error(failure.reason.clone()));
-        }
-        Outcome::Succeeded(_) | Outcome::Skipped { .. } => span.set_status(Status::Ok),
-        Outcome::Cancelled { reason } => span.set_attribute("stage.cancelled", reason.clone()),
-    }
+    let (result, status) = match outcome {
+        Outcome::Succeeded(_) => ("success", Status::Ok),
+        Outcome::Skipped { .. } => ("skip", Status::Ok),
+        Outcome::Failed(failure) => ("failure", Status::error(failure.reason.clone())),
+        Outcome::Errored { failure, .. } => ("error", Status::error(failure.reason.clone())),
+        Outcome::Cancelled { .. } => ("cancellation", Status::Unset),
+    };
+    span.set_attribute("cicd.pipeline.task.run.result", result);
+    span.set_status(status);
 }
 
 /// What the spans of a run have in common.
