@@ -221,6 +221,7 @@ impl Maker {
             version: None,
             spec,
             plan,
+            reused: Vec::new(),
             at: Timestamp::now(),
         })))
     }

@@ -1,7 +1,9 @@
 //! What may be asked of a builder, and what it asks of test-runners.
 
+use container_stage::outcome;
+use engine::Engine;
 use proto::builder::v1::builder_service_server::{BuilderService, BuilderServiceServer};
-use proto::builder::v1::{Capacity, GetCapacityRequest};
+use proto::builder::v1::{Capacity, GetCapacityRequest, InspectWorkspaceRequest, Workspace};
 use proto::test_runner::v1::test_runner_service_client::TestRunnerServiceClient;
 use service_kit::auth::Tokens;
 use service_kit::grpc::{Server, ShowToken, channel};
@@ -13,19 +15,19 @@ use worker::{Load, Worker};
 /// Answers questions about a builder.
 pub(crate) struct Questions {
     load: Load,
-    engine: String,
+    engine: Engine,
     slots: usize,
 }
 
 impl Questions {
     pub(crate) fn new<H: worker::StageHandler>(
         worker: &Worker<H>,
-        engine: &engine::Engine,
+        engine: &Engine,
         slots: usize,
     ) -> Self {
         Self {
             load: worker.load(),
-            engine: engine.id().to_owned(),
+            engine: engine.clone(),
             slots,
         }
     }
@@ -50,10 +52,19 @@ impl BuilderService for Questions {
     ) -> Result<Response<Capacity>, Status> {
         Ok(Response::new(Capacity {
             worker_id: self.load.worker().to_string(),
-            engine_id: self.engine.clone(),
+            engine_id: self.engine.id().to_owned(),
             slots: u32::try_from(self.slots).unwrap_or(u32::MAX),
             slots_in_use: u32::try_from(self.load.stages()).unwrap_or(u32::MAX),
         }))
+    }
+
+    async fn inspect_workspace(
+        &self,
+        request: Request<InspectWorkspaceRequest>,
+    ) -> Result<Response<Workspace>, Status> {
+        let exists = self.engine.has_image(&request.into_inner().image).await;
+        let exists = exists.map_err(|error| Status::unavailable(outcome::chain(&error)))?;
+        Ok(Response::new(Workspace { exists }))
     }
 }
 

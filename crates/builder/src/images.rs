@@ -66,7 +66,11 @@ async fn remove_old(
     let images = engine
         .list_images(&labels::of([(labels::ROLE, role)]))
         .await?;
-    let at_work: Vec<RunId> = active.all().iter().map(|run| run.id.clone()).collect();
+    let at_work: Vec<RunId> = active
+        .all()
+        .iter()
+        .flat_map(|run| images_used_by(run))
+        .collect();
     for image in too_many(images, &at_work) {
         // Another installation, on the same engine, looks after its own.
         let run = image
@@ -83,6 +87,13 @@ async fn remove_old(
         }
     }
     Ok(())
+}
+
+/// The runs whose images a run may need: its own, and the earlier one's whose build it reuses.
+fn images_used_by(run: &Run) -> Vec<RunId> {
+    let reused = run.created.iter().flat_map(|created| &created.reused);
+    let earlier = reused.map(|reused| reused.from.clone());
+    earlier.chain([run.id.clone()]).collect()
 }
 
 /// The images of ended runs but for the newest of each service.

@@ -12,7 +12,7 @@ pub mod state;
 
 pub use apply::IllegalTransition;
 pub use decide::{Claim, Job, Refusal};
-pub use event::{Actor, Change, Created, DeployTarget, Event, Kind, Trigger};
+pub use event::{Actor, Change, Created, DeployTarget, Event, Kind, ReusedStage, Trigger};
 pub use state::{Attempt, Run, RunState, Stage, StageState};
 
 #[cfg(test)]

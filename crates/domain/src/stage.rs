@@ -64,6 +64,16 @@ impl StageName {
         }
     }
 
+    /// Whether what the stage makes follows from the commit, so that it need not be made again for the same one: what
+    /// is built, tested by itself and kept, unlike what is done to an environment or agreed to by people.
+    #[must_use]
+    pub fn follows_from_commit(&self) -> bool {
+        matches!(
+            self,
+            Self::Build | Self::UnitTest | Self::Image | Self::FunctionalTest | Self::Publish
+        )
+    }
+
     /// The environment that the stage is about, if it is about one.
     #[must_use]
     pub fn environment(&self) -> Option<&EnvironmentName> {

@@ -27,7 +27,7 @@ pub(crate) struct Gateway {
     pub(crate) runs: Log<Run>,
     pub(crate) releases: Log<Releases>,
     pub(crate) rollouts: Log<Rollouts>,
-    pub(crate) parts: Parts,
+    pub(crate) parts: Arc<Parts>,
     pub(crate) stop: CancellationToken,
     /// What goes on when its caller has gone.
     pub(crate) tasks: TaskTracker,

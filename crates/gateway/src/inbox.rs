@@ -173,6 +173,7 @@ fn request_of(
         service: service
             .map_err(|error: domain::ids::InvalidId| field("service")(error.to_string()))?,
         proposal,
+        fresh: false,
         only_releasable: Some(
             event
                 .default_branch

@@ -9,6 +9,7 @@ mod discover;
 mod naming;
 mod proposals;
 mod request;
+mod reuse;
 mod tree;
 mod versioning;
 
@@ -32,7 +33,9 @@ pub use request::{CommitRequest, DefaultBranch, Unreachable};
 
 use crate::Error;
 use crate::error::chain;
+use crate::parts::Parts;
 use crate::projection::Projection;
+use reuse::Sought;
 use tree::Found;
 use versioning::{Reserved, Wish};
 
@@ -46,6 +49,7 @@ pub struct Intake {
     source: Source,
     platform: Arc<PlatformSpec>,
     projection: Projection,
+    parts: Arc<Parts>,
     runs: Log<Run>,
     releases: Log<Releases>,
 }
@@ -53,11 +57,12 @@ pub struct Intake {
 impl Intake {
     /// An intake for a platform.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         bus: Bus,
         source: Source,
         platform: Arc<PlatformSpec>,
         projection: Projection,
+        parts: Arc<Parts>,
         runs: Log<Run>,
         releases: Log<Releases>,
     ) -> Self {
@@ -66,6 +71,7 @@ impl Intake {
             source,
             platform,
             projection,
+            parts,
             runs,
             releases,
         }
@@ -182,7 +188,8 @@ impl Intake {
             Ok(spec) => spec,
             Err(reason) => return self.refuse(&id, change, reason).await.map(Some),
         };
-        let version = match change.kind {
+        let plan = plan(&spec, &self.platform, &change.kind);
+        let (version, reused) = match change.kind {
             Kind::Change => {
                 let wish = Wish {
                     run: &id,
@@ -191,8 +198,21 @@ impl Intake {
                     commit,
                     tag: tagged,
                 };
-                match self.reserve(&wish).await? {
-                    Reserved::Version(version) => Some(version),
+                let sought = Sought {
+                    change: &change,
+                    spec: &spec,
+                    plan: &plan,
+                };
+                let earlier = match request.fresh {
+                    true => None,
+                    false => self.reuse(&wish, &sought).await?,
+                };
+                let (reserved, reused) = match earlier {
+                    Some(earlier) => (Reserved::Version(earlier.version), earlier.stages),
+                    None => (self.reserve(&wish).await?, Vec::new()),
+                };
+                match reserved {
+                    Reserved::Version(version) => (Some(version), reused),
                     Reserved::Taken { commit: same, .. }
                         if request.only_releasable.is_some() && same == commit.id.as_str() =>
                     {
@@ -206,15 +226,15 @@ impl Intake {
                     }
                 }
             }
-            Kind::Proposal { .. } | Kind::Deploy(_) | Kind::Rollback(_) => None,
+            Kind::Proposal { .. } | Kind::Deploy(_) | Kind::Rollback(_) => (None, Vec::new()),
         };
-        let plan = plan(&spec, &self.platform, &change.kind);
         let created = Created {
             run: id.clone(),
             change: change.clone(),
             version,
             spec,
             plan,
+            reused,
             at: Timestamp::now(),
         };
         match self.create(&id, Event::Created(Box::new(created))).await {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use domain::ids::EnvironmentName;
+use proto::builder::v1::InspectWorkspaceRequest;
 use proto::builder::v1::builder_service_client::BuilderServiceClient;
 use proto::deployer::v1::deployer_service_client::DeployerServiceClient;
 use proto::deployer::v1::{GetLiveStateRequest, LiveState};
 use proto::gateway::v1::Part;
-use proto::registry_promoter::v1::CheckRegistriesRequest;
 use proto::registry_promoter::v1::registry_promoter_service_client::RegistryPromoterServiceClient;
+use proto::registry_promoter::v1::{CheckRegistriesRequest, InspectRequest};
 use proto::test_runner::v1::test_runner_service_client::TestRunnerServiceClient;
 use service_kit::grpc::{ShowToken, channel};
 use tonic::Status;
@@ -19,6 +20,8 @@ use crate::config::PartUrls;
 
 /// How long a part may take to answer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// How long a part may take to say whether something is still there.
+const STILL_THERE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the deployer may take to say what runs: it asks engines and clusters.
 const LIVE_STATE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -135,6 +138,45 @@ impl Parts {
             _ => Err("it answers, but does not serve yet".to_owned()),
         });
         Some(part("deployer", serving))
+    }
+
+    /// Whether a registry holds an image: its digest or tag.
+    ///
+    /// # Errors
+    /// When it does not, or nobody says so soon.
+    pub(crate) async fn registry_holds(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> Result<(), String> {
+        let channel = self.registry_promoter.clone();
+        let channel = channel.ok_or("no registry-promoter is known")?;
+        let mut client =
+            RegistryPromoterServiceClient::with_interceptor(channel, self.token.clone());
+        let question = InspectRequest {
+            repository: repository.to_owned(),
+            reference: reference.to_owned(),
+        };
+        let answer = within(STILL_THERE_LIMIT, client.inspect(question)).await;
+        let held = answer.map_err(|why| format!("the registry-promoter did not say: {why}"))?;
+        let missing = || format!("the registry does not hold {reference} of {repository} any more");
+        held.exists.then_some(()).ok_or_else(missing)
+    }
+
+    /// Whether the builder's engine has the workspace of a build.
+    ///
+    /// # Errors
+    /// When it does not, or does not say so soon.
+    pub(crate) async fn builder_has(&self, workspace: &str) -> Result<(), String> {
+        let channel = self.builder.clone().ok_or("no builder is known")?;
+        let mut client = BuilderServiceClient::with_interceptor(channel, self.token.clone());
+        let question = InspectWorkspaceRequest {
+            image: workspace.to_owned(),
+        };
+        let answer = within(STILL_THERE_LIMIT, client.inspect_workspace(question)).await;
+        let found = answer.map_err(|why| format!("the builder did not say: {why}"))?;
+        let missing = || format!("the builder does not have the workspace {workspace} any more");
+        found.exists.then_some(()).ok_or_else(missing)
     }
 
     /// What really runs in an environment; `None` when there is no deployer to ask.

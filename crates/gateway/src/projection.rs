@@ -13,7 +13,7 @@ use bus::{Bus, EventFilter, EventSubject, Followed, From, StoredEvent};
 use domain::ids::{EnvironmentName, RunId, ServiceName};
 use domain::release::Releases;
 use domain::rollout::Rollouts;
-use domain::run::Run;
+use domain::run::{Change, Run};
 use jiff::Timestamp;
 use proto::event::WireEvent as _;
 use tokio::sync::watch;
@@ -163,6 +163,12 @@ impl Projection {
     #[must_use]
     pub fn run(&self, id: &RunId) -> Option<Arc<Run>> {
         self.read(|index| index.run(id))
+    }
+
+    /// The newest run, but for `not`, of the same service, repository and commit that goes all the way.
+    #[must_use]
+    pub fn newest_run_of(&self, change: &Change, not: &RunId) -> Option<Arc<Run>> {
+        self.read(|index| index.newest_run_of(change, not))
     }
 
     /// When a run that has not appeared yet reserved its version.

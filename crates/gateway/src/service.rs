@@ -65,7 +65,7 @@ impl Service {
         let source = Source::new(&self.config.source_cache, sources).map_err(Error::from)?;
         let tokens = self.config.common.tokens()?;
         let token = ShowToken::new(&self.config.common.own_token()?)?;
-        let parts = Parts::new(&self.config.parts, token)?;
+        let parts = Arc::new(Parts::new(&self.config.parts, token)?);
         let secrets = http::secrets(&self.platform.webhooks)?;
         let platform = Arc::new(self.platform);
         let (projection, tasks) = (Projection::default(), TaskTracker::new());
@@ -75,6 +75,7 @@ impl Service {
             source,
             Arc::clone(&platform),
             projection.clone(),
+            Arc::clone(&parts),
             runs.clone(),
             releases.clone(),
         );

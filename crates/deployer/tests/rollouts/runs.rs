@@ -118,6 +118,7 @@ impl Bench {
                 because: "a test".to_owned(),
             }),
             spec,
+            reused: Vec::new(),
             at: Timestamp::now(),
         };
         self.append(&id, Event::Created(Box::new(created))).await?;

@@ -78,7 +78,7 @@ impl Run {
         let stages = created.plan.stages.iter().map(|planned| Stage {
             name: planned.name.clone(),
             needs: planned.needs.clone(),
-            state: StageState::Pending,
+            state: reused(&created, &planned.name).unwrap_or(StageState::Pending),
             attempts: Vec::new(),
             forgiven: 0,
         });
@@ -449,4 +449,23 @@ impl Run {
             }
         })
     }
+}
+
+/// The end that a stage has from the beginning, where an earlier run of the same commit did it. No event can let a run
+/// leave out an approval, a deployment or a promotion.
+fn reused(created: &Created, stage: &StageName) -> Option<StageState> {
+    let reused = created
+        .reused
+        .iter()
+        .find(|reused| reused.stage == *stage)?;
+    let summary = &reused.result.summary;
+    let separator = if summary.is_empty() { "" } else { ": " };
+    let outcome = Outcome::Skipped {
+        reason: format!("the same as in run {}{separator}{summary}", reused.from),
+        result: Box::new(reused.result.clone()),
+    };
+    stage.follows_from_commit().then_some(StageState::Ended {
+        outcome,
+        at: created.at,
+    })
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::ids::{Digest, EnvironmentName, RunId, ServiceName, WorkerId};
 use crate::plan::Plan;
 use crate::spec::ServiceSpec;
-use crate::stage::{Outcome, StageName};
+use crate::stage::{Outcome, StageName, StageResult};
 use crate::version::PlannedVersion;
 
 /// One event of a run. The first is always [`Event::Created`] or [`Event::Refused`].
@@ -97,8 +97,21 @@ pub struct Created {
     pub spec: ServiceSpec,
     /// The stages and where they deploy to.
     pub plan: Plan,
+    /// Stages of the plan that need not be done, for an earlier run of the same commit did them.
+    pub reused: Vec<ReusedStage>,
     /// When.
     pub at: Timestamp,
+}
+
+/// What an earlier run of the same commit made, used again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReusedStage {
+    /// The stage: one whose result [follows from the commit](StageName::follows_from_commit). Others are done anyhow.
+    pub stage: StageName,
+    /// The run that did it.
+    pub from: RunId,
+    /// Its result there.
+    pub result: StageResult,
 }
 
 /// What a run is about.

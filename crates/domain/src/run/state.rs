@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::event::{Actor, Change, Created};
 use crate::ids::{Digest, EnvironmentName, RunId, WorkerId};
-use crate::stage::{Artifact, Failure, Outcome, StageName, TestCounts};
+use crate::stage::{Artifact, Failure, Outcome, StageName, StageResult, TestCounts};
 
 /// A run, folded from its events.
 #[derive(Debug, Clone, PartialEq)]
@@ -209,16 +209,22 @@ impl Stage {
         }
     }
 
+    /// What it left, if it passed.
+    #[must_use]
+    pub fn result(&self) -> Option<&StageResult> {
+        match &self.state {
+            StageState::Ended {
+                outcome: Outcome::Succeeded(result) | Outcome::Skipped { result, .. },
+                ..
+            } => Some(result),
+            _ => None,
+        }
+    }
+
     /// What it made, if it passed.
     #[must_use]
     pub fn artifact(&self) -> Option<&Artifact> {
-        match &self.state {
-            StageState::Ended {
-                outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. },
-                ..
-            } => r.artifact.as_ref(),
-            _ => None,
-        }
+        self.result().and_then(|result| result.artifact.as_ref())
     }
 
     /// Counts of the tests of the stage, if it passed.

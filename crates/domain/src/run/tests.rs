@@ -1,6 +1,7 @@
 //! What happens to a run: as sentences, and as properties of every history.
 
 mod properties;
+mod reused;
 mod reviews;
 mod stages;
 mod story;

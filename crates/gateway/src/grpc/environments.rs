@@ -183,6 +183,7 @@ impl Questions {
             version,
             spec: origin.spec.clone(),
             plan,
+            reused: Vec::new(),
             at: Timestamp::now(),
         };
         let run: Run = self

@@ -237,6 +237,7 @@ fn commit_request(request: StartRunRequest, actor: Actor) -> Result<CommitReques
         target: None,
         service,
         proposal: (!request.proposal.is_empty()).then_some(request.proposal),
+        fresh: request.fresh,
         only_releasable: None,
         trigger: Trigger {
             via: "grpc".to_owned(),

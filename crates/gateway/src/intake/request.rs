@@ -21,6 +21,8 @@ pub struct CommitRequest {
     pub service: Option<ServiceName>,
     /// The number of a pull request: only stages 1 to 4 are run.
     pub proposal: Option<String>,
+    /// Everything is made anew, also where an earlier run made it already.
+    pub fresh: bool,
     /// Only the default branch and tags that name a version make runs, as for pushes that a forge tells of.
     pub only_releasable: Option<DefaultBranch>,
     /// What started it.

@@ -44,7 +44,7 @@ pub(super) enum Reserved {
 /// The state is not the one any more from which the version was decided.
 #[derive(Debug, thiserror::Error)]
 #[error("another run was faster")]
-struct Overtaken;
+pub(super) struct Overtaken;
 
 impl Intake {
     /// Decides the version and reserves it. For a run that has one, this is it.
@@ -99,7 +99,8 @@ impl Intake {
         Err(Error::Unavailable { why })
     }
 
-    async fn tags(&self, wish: &Wish<'_>) -> Result<Vec<(Version, String)>, Error> {
+    /// The versions that Git tags name, with their commits; not the one that the wish is about.
+    pub(super) async fn tags(&self, wish: &Wish<'_>) -> Result<Vec<(Version, String)>, Error> {
         let own = wish.tag.as_ref().map(|(_, tag)| tag.as_str());
         let tags = self.source.tags_merged(wish.commit).await?;
         let others = tags
@@ -196,7 +197,11 @@ fn is_moving(run: &Run) -> bool {
         && run.stage(&StageName::Promote).is_some()
 }
 
-fn reservation_of<'a>(releases: &'a Releases, run: &RunId) -> Option<(&'a Version, Level)> {
+/// The version that a run has reserved.
+pub(super) fn reservation_of<'a>(
+    releases: &'a Releases,
+    run: &RunId,
+) -> Option<(&'a Version, Level)> {
     releases.versions.iter().find_map(|(version, record)| {
         let mine = record
             .reservations

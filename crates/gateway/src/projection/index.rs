@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::ids::{EnvironmentName, RunId, ServiceName};
 use domain::release::{Event, Releases};
 use domain::rollout::Rollouts;
-use domain::run::{Run, RunState};
+use domain::run::{Change, Kind, Run, RunState};
 use jiff::Timestamp;
 
 use crate::Error;
@@ -70,6 +70,20 @@ impl Index {
 
     pub(super) fn expected_since(&self, run: &RunId) -> Option<Timestamp> {
         self.expected.get(run).copied()
+    }
+
+    pub(super) fn newest_run_of(&self, change: &Change, not: &RunId) -> Option<Arc<Run>> {
+        let is_same = |run: &Arc<Run>| {
+            let other = &run.change;
+            other.commit == change.commit
+                && other.service == change.service
+                && other.repository == change.repository
+                && other.kind == Kind::Change
+                && run.refused.is_none()
+                && run.id != *not
+        };
+        let newest_first = self.by_order.values().rev();
+        newest_first.filter_map(|id| self.run(id)).find(is_same)
     }
 
     pub(super) fn active_runs(&self) -> Vec<Arc<Run>> {

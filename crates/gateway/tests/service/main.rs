@@ -11,6 +11,7 @@ mod harness;
 mod inbox;
 mod logs;
 mod parts;
+mod reuse;
 mod reviews;
 mod versions;
 mod webhooks;

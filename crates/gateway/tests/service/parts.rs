@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use domain::platform::PlatformSpec;
 use gateway::PartUrls;
 use proto::builder::v1::builder_service_server::{BuilderService, BuilderServiceServer};
-use proto::builder::v1::{Capacity, GetCapacityRequest};
+use proto::builder::v1::{Capacity, GetCapacityRequest, InspectWorkspaceRequest, Workspace};
 use proto::deployer::v1::deployer_service_server::{DeployerService, DeployerServiceServer};
 use proto::deployer::v1::{GetLiveStateRequest, LiveService, LiveState, Replica};
 use proto::gateway::v1::{GetEnvironmentRequest, GetStatusRequest, Part};
@@ -40,6 +40,13 @@ impl BuilderService for Fake {
             slots: 4,
             slots_in_use: 1,
         }))
+    }
+
+    async fn inspect_workspace(
+        &self,
+        _: Request<InspectWorkspaceRequest>,
+    ) -> Result<Response<Workspace>, Status> {
+        Err(Status::unimplemented("not asked here"))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Events of runs on the wire.
 
 use domain::plan::{Plan, PlannedEnvironment, PlannedStage};
-use domain::run::{Actor, Change, Created, DeployTarget, Event, Kind, Trigger};
+use domain::run::{Actor, Change, Created, DeployTarget, Event, Kind, ReusedStage, Trigger};
 use domain::version::PlannedVersion;
 
 use super::release::{level_from_wire, level_to_wire};
-use super::stage::{outcome_from_wire, outcome_to_wire};
+use super::stage::{outcome_from_wire, outcome_to_wire, result_from_wire, result_to_wire};
 use super::{DecodeError, time, version};
 use crate::wire::v1;
 use v1::run_event::Event as Wire;
@@ -162,6 +162,7 @@ fn created_to_wire(created: &Created) -> v1::RunCreated {
         }),
         spec_json: serde_json::to_string(&created.spec).expect("a service file's keys are text"),
         plan: Some(plan_to_wire(&created.plan)),
+        reused: created.reused.iter().map(reused_to_wire).collect(),
     }
 }
 
@@ -184,7 +185,28 @@ fn created_from_wire(created: v1::RunCreated, at: jiff::Timestamp) -> Result<Cre
         version: planned.transpose()?,
         spec: json("service file", &created.spec_json)?,
         plan: plan_from_wire(created.plan.ok_or(DecodeError::Missing("plan"))?)?,
+        reused: created
+            .reused
+            .into_iter()
+            .map(reused_from_wire)
+            .collect::<Result<_, _>>()?,
         at,
+    })
+}
+
+fn reused_to_wire(reused: &ReusedStage) -> v1::ReusedStage {
+    v1::ReusedStage {
+        stage: reused.stage.to_string(),
+        from_run_id: reused.from.to_string(),
+        result: Some(result_to_wire(&reused.result)),
+    }
+}
+
+fn reused_from_wire(reused: v1::ReusedStage) -> Result<ReusedStage, DecodeError> {
+    Ok(ReusedStage {
+        stage: reused.stage.parse()?,
+        from: reused.from_run_id.parse()?,
+        result: result_from_wire(reused.result.unwrap_or_default())?,
     })
 }
 

@@ -40,7 +40,7 @@ pub(super) fn outcome_from_wire(outcome: WireOutcome) -> Result<Outcome, DecodeE
     })
 }
 
-fn result_to_wire(result: &StageResult) -> v1::StageResult {
+pub(super) fn result_to_wire(result: &StageResult) -> v1::StageResult {
     v1::StageResult {
         summary: result.summary.clone(),
         tests: result.tests.map(|t| v1::TestCounts {
@@ -52,7 +52,7 @@ fn result_to_wire(result: &StageResult) -> v1::StageResult {
     }
 }
 
-fn result_from_wire(result: v1::StageResult) -> Result<StageResult, DecodeError> {
+pub(super) fn result_from_wire(result: v1::StageResult) -> Result<StageResult, DecodeError> {
     Ok(StageResult {
         summary: result.summary,
         tests: result.tests.map(|t| TestCounts {

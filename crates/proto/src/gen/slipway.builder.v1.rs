@@ -13,6 +13,17 @@ pub struct Capacity {
     #[prost(uint32, tag = "4")]
     pub slots_in_use: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectWorkspaceRequest {
+    /// As the run's events name it.
+    #[prost(string, tag = "1")]
+    pub image: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Workspace {
+    #[prost(bool, tag = "1")]
+    pub exists: bool,
+}
 /// Generated client implementations.
 pub mod builder_service_client {
     #![allow(
@@ -127,6 +138,33 @@ pub mod builder_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Whether its container engine still has the image that a build left for tests.
+        pub async fn inspect_workspace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::InspectWorkspaceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Workspace>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/slipway.builder.v1.BuilderService/InspectWorkspace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "slipway.builder.v1.BuilderService",
+                        "InspectWorkspace",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -146,6 +184,11 @@ pub mod builder_service_server {
             &self,
             request: tonic::Request<super::GetCapacityRequest>,
         ) -> std::result::Result<tonic::Response<super::Capacity>, tonic::Status>;
+        /// Whether its container engine still has the image that a build left for tests.
+        async fn inspect_workspace(
+            &self,
+            request: tonic::Request<super::InspectWorkspaceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Workspace>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct BuilderServiceServer<T> {
@@ -253,6 +296,52 @@ pub mod builder_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetCapacitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/slipway.builder.v1.BuilderService/InspectWorkspace" => {
+                    #[allow(non_camel_case_types)]
+                    struct InspectWorkspaceSvc<T: BuilderService>(pub Arc<T>);
+                    impl<
+                        T: BuilderService,
+                    > tonic::server::UnaryService<super::InspectWorkspaceRequest>
+                    for InspectWorkspaceSvc<T> {
+                        type Response = super::Workspace;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::InspectWorkspaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BuilderService>::inspect_workspace(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = InspectWorkspaceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -39,6 +39,20 @@ pub struct RunCreated {
     pub spec_json: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
     pub plan: ::core::option::Option<Plan>,
+    /// Stages of the plan that need not be done, for an earlier run of the same commit did them.
+    #[prost(message, repeated, tag = "6")]
+    pub reused: ::prost::alloc::vec::Vec<ReusedStage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReusedStage {
+    #[prost(string, tag = "1")]
+    pub stage: ::prost::alloc::string::String,
+    /// The run that did it.
+    #[prost(string, tag = "2")]
+    pub from_run_id: ::prost::alloc::string::String,
+    /// Its result there.
+    #[prost(message, optional, tag = "3")]
+    pub result: ::core::option::Option<StageResult>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunRefused {

@@ -16,6 +16,9 @@ pub struct StartRunRequest {
     /// A pull request's number or name: runs stages 1 to 4 only.
     #[prost(string, tag = "5")]
     pub proposal: ::prost::alloc::string::String,
+    /// Build and test again, even if this commit was carried before.
+    #[prost(bool, tag = "6")]
+    pub fresh: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StartRunResponse {

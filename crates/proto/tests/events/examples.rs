@@ -2,7 +2,7 @@
 
 use domain::ids::{Digest, EnvironmentName, RunId, ServiceName};
 use domain::plan::plan;
-use domain::run::{Actor, Change, Created, DeployTarget, Kind, Trigger};
+use domain::run::{Actor, Change, Created, DeployTarget, Kind, ReusedStage, Trigger};
 use domain::stage::{Artifact, FailedTest, Failure, Outcome, StageName, StageResult, TestCounts};
 use domain::version::{Level, PlannedVersion};
 use domain::{platform, release, rollout, run, spec};
@@ -47,6 +47,7 @@ pub(crate) fn runs() -> Vec<(&'static str, run::Event)> {
             "run-created-rollback",
             created(Kind::Rollback(target()), None),
         ),
+        ("run-created-reused", reused()),
         (
             "run-refused",
             run::Event::Refused {
@@ -311,8 +312,29 @@ pub(crate) fn created(kind: Kind, version: Option<PlannedVersion>) -> run::Event
         version,
         spec,
         plan,
+        reused: Vec::new(),
         at: at(),
     }))
+}
+
+/// A run of a commit that was carried before.
+fn reused() -> run::Event {
+    let mut event = created(Kind::Change, Some(version()));
+    let run::Event::Created(created) = &mut event else {
+        panic!("not a first event: {event:?}");
+    };
+    let made = outcomes().into_iter().filter_map(|(_, stage, outcome)| {
+        let (stage, Outcome::Succeeded(result)) = (name(stage), outcome) else {
+            return None;
+        };
+        stage.follows_from_commit().then(|| ReusedStage {
+            stage,
+            from: "r0".parse().expect("a token"),
+            result: *result,
+        })
+    });
+    created.reused = made.collect();
+    event
 }
 
 fn change(kind: Kind) -> Change {

@@ -124,7 +124,15 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-/// A planned run of any kind with a version and a time of its own.
+fn reused() -> impl Strategy<Value = run::ReusedStage> {
+    (stage(), run_id(), result()).prop_map(|(stage, from, result)| run::ReusedStage {
+        stage,
+        from,
+        result: *result,
+    })
+}
+
+/// A planned run of any kind with a version, a time and reused stages of its own.
 fn created() -> impl Strategy<Value = run::Event> {
     let planned = (version(), option::of(version()), level(), any::<String>()).prop_map(
         |(version, previous, level, because)| PlannedVersion {
@@ -140,8 +148,9 @@ fn created() -> impl Strategy<Value = run::Event> {
         run_id(),
         any::<[String; 4]>(),
         time(),
+        vec(reused(), 0..4),
     )
-        .prop_map(|(which, version, run, texts, at)| {
+        .prop_map(|(which, version, run, texts, at, reused)| {
             let planned: Vec<_> = examples::runs()
                 .into_iter()
                 .filter_map(|(_, event)| {
@@ -162,6 +171,7 @@ fn created() -> impl Strategy<Value = run::Event> {
                 ..created.change
             };
             (created.version, created.run, created.at) = (version, run, at);
+            created.reused = reused;
             run::Event::Created(created)
         })
 }

@@ -172,6 +172,7 @@ impl Bench {
             change,
             version: Some(planned),
             spec,
+            reused: Vec::new(),
             at: Timestamp::now(),
         };
         let repository = created.plan.development_repository.clone();

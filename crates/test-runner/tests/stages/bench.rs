@@ -253,6 +253,7 @@ impl Bench {
             version: None,
             spec,
             plan,
+            reused: Vec::new(),
             at,
         }))];
         for stage in before {

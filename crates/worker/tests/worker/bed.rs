@@ -181,6 +181,7 @@ fn created(id: &RunId, spec: &str) -> Event {
         version: None,
         spec,
         plan,
+        reused: Vec::new(),
         at: Timestamp::now(),
     }))
 }

@@ -163,6 +163,7 @@ pub(super) fn created(spec: &str, platform: &str, kind: &Kind, at: Timestamp) ->
         version: None,
         spec,
         plan,
+        reused: Vec::new(),
         at,
     }))
 }

@@ -36,6 +36,9 @@ pub struct StartArgs {
     /// It is only proposed: build and test it under this name, such as a pull request's number
     #[arg(long, value_name = "NAME")]
     proposal: Option<String>,
+    /// Build and test again, even if this commit was carried before
+    #[arg(long)]
+    fresh: bool,
     /// Two starts with the same id make one run; for scripts that may be repeated
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
@@ -53,6 +56,7 @@ pub(super) async fn run(args: StartArgs, context: &Context<'_>) -> Result<Verdic
             .request_id
             .unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         proposal: args.proposal.unwrap_or_default(),
+        fresh: args.fresh,
     };
     let runs = context.gateway.start_run(request).await?;
     answer(runs, args.wait, context).await
