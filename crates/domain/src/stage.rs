@@ -242,6 +242,8 @@ pub struct Failure {
     pub tests: Vec<FailedTest>,
     /// The last lines of output, at most [`Failure::MAX_LINES`].
     pub last_lines: Vec<String>,
+    /// Counts of the tests that it ran, where a report was read.
+    pub counts: Option<TestCounts>,
 }
 
 impl Failure {
@@ -252,19 +254,32 @@ impl Failure {
     /// Characters kept of each line.
     pub const MAX_LINE: usize = 300;
 
-    /// A failure that has nothing to show but its reason.
+    /// A failure that has nothing to show but its reason. Of several lines, which another program may have written, the
+    /// first is the reason, and all of them are what there is to show.
     #[must_use]
     pub fn because(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            ..Self::default()
+        let reason = reason.into();
+        let mut lines = reason.lines().filter(|line| !line.trim().is_empty());
+        match (lines.next(), lines.next()) {
+            (Some(first), Some(_)) => Self {
+                reason: first.trim_end().to_owned(),
+                ..Self::default()
+            }
+            .with_last_lines(reason.lines()),
+            _ => Self {
+                reason: reason.trim_end().to_owned(),
+                ..Self::default()
+            },
         }
     }
 
-    /// The same with the last lines of `output`, cut to what is kept.
+    /// The same with the last lines of `output`, cut to what is kept; no output changes nothing.
     #[must_use]
     pub fn with_last_lines<'a>(mut self, output: impl IntoIterator<Item = &'a str>) -> Self {
         let lines: Vec<&str> = output.into_iter().collect();
+        if lines.is_empty() {
+            return self;
+        }
         let from = lines.len().saturating_sub(Self::MAX_LINES);
         self.last_lines = lines[from..]
             .iter()
@@ -286,6 +301,20 @@ pub struct FailedTest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_and_the_rest_is_kept_as_output() {
+        let failure = Failure::because("the edge refuses: error: no such command\n\nUsage: edge\n");
+        assert_eq!(failure.reason, "the edge refuses: error: no such command");
+        let lines = [
+            "the edge refuses: error: no such command",
+            "",
+            "Usage: edge",
+        ];
+        assert_eq!(failure.last_lines, lines);
+        assert_eq!(failure.clone().with_last_lines([]), failure);
+        assert_eq!(Failure::because("red\n").last_lines, Vec::<String>::new());
+    }
 
     #[test]
     fn names_round_trip() {

@@ -37,6 +37,7 @@ pub fn run(run: &Run) -> v1::Run {
         finished_at: run.finished_at().map(to_wire),
         reviews: run.reviews.iter().map(review).collect(),
         environment,
+        retry_can_help: run.retry_can_help(),
     }
 }
 
@@ -61,6 +62,7 @@ fn stage(stage: &Stage) -> v1::Stage {
             failed: t.failed,
             skipped: t.skipped,
         }),
+        tried_again_at: stage.tried_again_at().map(to_wire),
     }
 }
 

@@ -133,7 +133,7 @@ fn refuse_another(
 /// Ends the runs that wait for approval of the same version: they can't release it any more, and nobody should be
 /// asked about them. What fails here is caught later, when such a run is promoted.
 async fn supersede(promoter: &Promoter, work: &Work, version: &Version) {
-    let by = Actor("slipway".to_owned());
+    let by = Actor::slipway();
     let reason = format!(
         "{version} was released from run {}; start a new run for this commit, it gets the next version",
         work.run.id

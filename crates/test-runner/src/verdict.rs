@@ -47,9 +47,11 @@ pub(crate) fn judge(
         (Some(complaint), _) => complaint,
         (None, _) => "the tests failed".to_owned(),
     };
+    let counts = report.as_ref().map(|report| report.counts);
     let tests = report.map(|report| report.failed).unwrap_or_default();
     let failure = Failure {
         tests,
+        counts,
         ..Failure::because(reason)
     };
     Err(Box::new(
@@ -140,6 +142,17 @@ mod tests {
             reason(StepExit::Exited(0), Some(report(0, 1, 0))),
             "1 of 1 test failed: t0"
         );
+    }
+
+    #[test]
+    fn red_tests_keep_the_counts_of_their_report() {
+        let limit = Duration::from_secs(60);
+        let read = report(39, 3, 0);
+        let counts = read.counts;
+        let red = judge(StepExit::Exited(1), limit, Some(read), &[]).unwrap_err();
+        assert_eq!(red.counts, Some(counts));
+        let red = judge(StepExit::Exited(1), limit, None, &[]).unwrap_err();
+        assert_eq!(red.counts, None);
     }
 
     #[test]

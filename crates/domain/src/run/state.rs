@@ -227,14 +227,27 @@ impl Stage {
         self.result().and_then(|result| result.artifact.as_ref())
     }
 
-    /// Counts of the tests of the stage, if it passed.
+    /// Counts of the tests of the stage, once it has ended.
     #[must_use]
     pub fn tests(&self) -> Option<TestCounts> {
         match &self.state {
-            StageState::Ended {
-                outcome: Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. },
-                ..
-            } => r.tests,
+            StageState::Ended { outcome, .. } => match outcome {
+                Outcome::Succeeded(r) | Outcome::Skipped { result: r, .. } => r.tests,
+                Outcome::Failed(f) | Outcome::Errored { failure: f, .. } => f.counts,
+                Outcome::Cancelled { .. } => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// When the next attempt may begin, after one that broke.
+    #[must_use]
+    pub fn tried_again_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            StageState::Ready {
+                attempt,
+                not_before,
+            } if *attempt > 1 && self.failure().is_some() => Some(*not_before),
             _ => None,
         }
     }
@@ -268,10 +281,6 @@ impl Stage {
                 outcome: Outcome::Cancelled { reason } | Outcome::Skipped { reason, .. },
                 ..
             } => reason.clone(),
-            StageState::Ready { attempt, .. } if *attempt > 1 => match self.failure() {
-                Some(f) => format!("attempt {attempt} is due; before: {}", f.reason),
-                None => String::new(),
-            },
             _ => self.failure().map(|f| f.reason.clone()).unwrap_or_default(),
         }
     }
@@ -345,6 +354,32 @@ impl Run {
                 .unwrap_or_default(),
             (None, false) => failed.join("\n"),
         }
+    }
+
+    /// Whether starting the stopped stages again may end otherwise. It may not when nothing could be planned, when
+    /// something newer took the run's place, or when its version was released from another run.
+    #[must_use]
+    pub fn retry_can_help(&self) -> bool {
+        let is_stopped = |name: &StageName| self.stage(name).is_some_and(|s| s.state.is_stopped());
+        let by_slipway = matches!(&self.cancelled, Some((by, _)) if *by == Actor::slipway());
+        let is_hopeless = |stage: &Stage| match (&stage.name, &stage.state) {
+            (StageName::Promote, StageState::Ended { outcome, .. }) => {
+                matches!(outcome, Outcome::Failed(_))
+            }
+            // Nobody asked for it: a newer version was there already.
+            (StageName::Deploy(_), StageState::Ended { outcome, .. }) => {
+                matches!(outcome, Outcome::Cancelled { .. }) && self.cancelled.is_none()
+            }
+            _ => false,
+        };
+        let mut causes = self
+            .stages
+            .iter()
+            .filter(|s| s.state.is_stopped() && !s.needs.iter().any(is_stopped));
+        matches!(self.state(), RunState::Failed | RunState::Cancelled)
+            && self.refused.is_none()
+            && !by_slipway
+            && !causes.any(is_hopeless)
     }
 
     /// The artifact of the last passed stage for which `pick` gives something.

@@ -1,5 +1,6 @@
 //! What happens to a run: as sentences, and as properties of every history.
 
+mod again;
 mod properties;
 mod reused;
 mod reviews;

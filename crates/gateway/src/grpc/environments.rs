@@ -202,8 +202,10 @@ impl Questions {
         let live = self.parts.live_state(name).await;
         let rollouts = self.projection.rollouts();
         let here = rollouts.iter().filter(|((of, _), _)| of == name);
-        let services =
-            here.filter_map(|((_, service), rollouts)| deployed(service, rollouts, live.as_ref()));
+        let services = here.filter_map(|((_, service), rollouts)| {
+            let wanted = self.replicas_wanted(name, rollouts);
+            deployed(service, rollouts, wanted, live.as_ref())
+        });
         Environment {
             name: name.to_string(),
             production: environment.production,
@@ -215,6 +217,26 @@ impl Questions {
             .to_owned(),
             services: services.collect(),
         }
+    }
+}
+
+impl Questions {
+    /// How many replicas the service file asks for of what runs there, or is just coming. `None` if the run that made it
+    /// is not known any more.
+    fn replicas_wanted(&self, name: &EnvironmentName, rollouts: &Rollouts) -> Option<u32> {
+        let current = rollouts.current().map(|placed| &placed.placement);
+        let Some(placement) = current.or(rollouts.active.as_ref()) else {
+            return Some(0);
+        };
+        let origin = self.projection.run(&placement.origin)?;
+        let deploy = origin.created.as_ref()?.spec.deploy.clone();
+        Some(
+            deploy
+                .unwrap_or_default()
+                .in_environment(name)
+                .replicas
+                .max(1),
+        )
     }
 }
 
@@ -251,6 +273,7 @@ fn planned(wish: &Wish, rollouts: &Rollouts) -> Option<PlannedVersion> {
 fn deployed(
     service: &ServiceName,
     rollouts: &Rollouts,
+    wanted: Option<u32>,
     live: Option<&Result<LiveState, String>>,
 ) -> Option<DeployedService> {
     let current = rollouts.current();
@@ -276,7 +299,9 @@ fn deployed(
             .or_else(|| current.map(|placed| placed.address.clone()))
             .unwrap_or_default(),
         replicas_ready: u32::try_from(ready).unwrap_or(u32::MAX),
-        replicas: u32::try_from(replicas.len()).unwrap_or(u32::MAX),
+        // A replica that is gone is not there to be counted.
+        replicas: wanted.unwrap_or(u32::try_from(replicas.len()).unwrap_or(u32::MAX)),
+        is_live_known: matches!(live, Some(Ok(_))),
         deployed_at: current.map(|placed| to_wire(placed.at)),
         run_id: placement.map(|p| p.run.to_string()).unwrap_or_default(),
         previous_version: rollouts

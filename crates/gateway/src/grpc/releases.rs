@@ -29,6 +29,9 @@ impl ReleaseService for Questions {
             name => Some(name.parse().map_err(Error::from)?),
         };
         self.projection.caught_up().await?;
+        if let Some(service) = &service {
+            self.knows_service(service)?;
+        }
         let page = paging::page(request.page_size, request.page_token);
         let rollouts = self.projection.rollouts();
         let mut releases: Vec<Release> = Vec::new();
@@ -122,12 +125,22 @@ fn view(
             .find(|r| Some(&r.run) == run)
             .map(|r| r.commit.clone())
     };
-    let candidates = record.candidates.iter().map(|candidate| Candidate {
-        tag: candidate_tag(version, candidate.number),
-        run_id: candidate.run.to_string(),
-        image_digest: candidate.digest.to_string(),
-        published_at: Some(to_wire(candidate.at)),
+    let candidates = record.candidates.iter().map(|candidate| {
+        let tag = candidate_tag(version, candidate.number);
+        let names = [tag.clone(), version.to_string()];
+        Candidate {
+            environments: places(service, &candidate.digest, &names, rollouts),
+            tag,
+            run_id: candidate.run.to_string(),
+            image_digest: candidate.digest.to_string(),
+            published_at: Some(to_wire(candidate.at)),
+        }
     });
+    let tags = record
+        .candidates
+        .iter()
+        .map(|candidate| candidate_tag(version, candidate.number));
+    let names: Vec<String> = tags.chain([version.to_string()]).collect();
     Release {
         service: service.to_string(),
         version: version.to_string(),
@@ -140,40 +153,21 @@ fn view(
             .unwrap_or_default(),
         released_at: release.map(|r| to_wire(r.at)),
         candidates: candidates.collect(),
-        environments: places(service, version, record, rollouts),
+        environments: digest.map_or_else(Vec::new, |d| places(service, d, &names, rollouts)),
     }
 }
 
-/// The environments in which the version runs now.
+/// The environments that run exactly this image under one of these names. A version has several candidates, of which
+/// only one becomes the release: where another one runs, this one does not.
 fn places(
     service: &ServiceName,
-    version: &Version,
-    record: &Record,
+    digest: &Digest,
+    names: &[String],
     rollouts: &AllRollouts,
 ) -> Vec<String> {
-    let candidates = record.candidates.iter();
-    let mut images: Vec<(String, &Digest)> = candidates
-        .map(|c| (candidate_tag(version, c.number), &c.digest))
-        .collect();
-    images.extend(
-        record
-            .candidates
-            .iter()
-            .map(|c| (version.to_string(), &c.digest)),
-    );
-    images.extend(
-        record
-            .release
-            .iter()
-            .map(|r| (version.to_string(), &r.digest)),
-    );
     let runs_it = |rollouts: &Rollouts| {
         let current = rollouts.current().map(|placed| &placed.placement);
-        current.is_some_and(|p| {
-            images
-                .iter()
-                .any(|(name, digest)| *name == p.version && **digest == p.digest)
-        })
+        current.is_some_and(|p| p.digest == *digest && names.contains(&p.version))
     };
     let here = rollouts
         .iter()

@@ -60,6 +60,9 @@ impl RunService for Questions {
         let request = request.into_inner();
         let filter = filter(&request)?;
         self.projection.caught_up().await?;
+        if let Some(service) = &filter.service {
+            self.knows_service(service)?;
+        }
         let page = paging::page(request.page_size, request.page_token);
         let (runs, token) = self.projection.runs(&filter, &page)?;
         let runs = runs.iter().map(|run| proto::view::run(run)).collect();

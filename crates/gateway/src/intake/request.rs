@@ -96,5 +96,5 @@ impl CommitRequest {
 
 /// Slipway itself, where it acts for a newer run.
 pub(crate) fn slipway() -> Actor {
-    Actor("slipway".to_owned())
+    Actor::slipway()
 }

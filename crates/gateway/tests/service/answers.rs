@@ -48,7 +48,7 @@ async fn runs_are_listed_in_pages_newest_first_also_after_a_restart() {
         ("pricing", "", 2),
         ("orders", "queued", 3),
         ("", "failed", 0),
-        ("cart", "", 0),
+        ("pricing", "failed", 0),
     ] {
         let page = gateway
             .runs()
@@ -68,6 +68,18 @@ async fn runs_are_listed_in_pages_newest_first_also_after_a_restart() {
         unknown.message().contains("waiting_for_approval"),
         "{}",
         unknown.message()
+    );
+    let unknown = gateway
+        .runs()
+        .list_runs(list("cart", ""))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (unknown.code(), unknown.message()),
+        (
+            Code::NotFound,
+            "there is no service `cart`; there is orders, pricing"
+        )
     );
     let token = ListRunsRequest {
         page_token: "nonsense".to_owned(),

@@ -13,7 +13,7 @@ use proto::gateway::v1::{
 use semver::Version;
 use tonic::Code;
 
-use crate::harness::{TestGateway, made, platform, small_service};
+use crate::harness::{TestGateway, eventually, made, platform, small_service};
 use crate::versions::{append, digest};
 
 async fn published(gateway: &TestGateway, run: &v1::Run, digit: char) {
@@ -331,4 +331,65 @@ async fn releases_are_listed_newest_first_with_where_they_run() {
         .into_inner();
     let names: Vec<&str> = all.environments.iter().map(|e| e.name.as_str()).collect();
     assert_eq!(names, ["test", "production"]);
+}
+
+#[tokio::test]
+async fn a_version_runs_only_where_its_very_image_does() {
+    let gateway = TestGateway::start().await;
+    let run = gateway.start_run(&small_service("orders")).await;
+    published(&gateway, &run, 'a').await;
+    let second = ReleaseEvent::CandidatePublished {
+        run: "another".parse().unwrap(),
+        version: run.version.parse().unwrap(),
+        number: 2,
+        repository: "dev.test:5000/orders".to_owned(),
+        digest: digest('b'),
+        at: Timestamp::now(),
+    };
+    append(&gateway, "orders", second).await;
+    released(&gateway, &run, 'a').await;
+    placed(&gateway, "test", &run, 'b').await;
+    placed(&gateway, "production", &run, 'a').await;
+    let show = || async {
+        let request = GetReleaseRequest {
+            service: "orders".to_owned(),
+            version: "0.1.0".to_owned(),
+        };
+        let release = gateway.releases().get_release(request).await.unwrap();
+        let release = release.into_inner();
+        (!release.environments.is_empty()).then_some(release)
+    };
+    let release = eventually("the rollouts are known", show).await;
+    assert_eq!(release.environments, ["production"]);
+    let of = |place: usize| release.candidates[place].environments.clone();
+    assert_eq!(
+        (of(0), of(1)),
+        (vec!["production".to_owned()], vec!["test".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_there_is_not_is_no_empty_list() {
+    let gateway = TestGateway::start().await;
+    let list = |service: &str| ListReleasesRequest {
+        service: service.to_owned(),
+        ..Default::default()
+    };
+    let unknown = gateway.releases().list_releases(list("nope")).await;
+    assert_eq!(
+        unknown.unwrap_err().message(),
+        "there is no service `nope`; no service has had a run yet"
+    );
+    gateway.start_run(&small_service("orders")).await;
+    let unknown = gateway.releases().list_releases(list("nope")).await;
+    let unknown = unknown.unwrap_err();
+    assert_eq!(
+        (unknown.code(), unknown.message()),
+        (
+            Code::NotFound,
+            "there is no service `nope`; there is orders"
+        )
+    );
+    let known = gateway.releases().list_releases(list("orders")).await;
+    assert!(known.unwrap().into_inner().releases.is_empty());
 }

@@ -17,13 +17,14 @@ use proto::registry_promoter::v1::{
 };
 use service_kit::auth::{Secret, Tokens};
 use service_kit::grpc::Server;
+use testkit::git::GitRepository;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::environments::placed;
-use crate::harness::{TOKEN, TestGateway, eventually, platform, small_service};
+use crate::harness::{TOKEN, TestGateway, eventually, platform};
 
 #[derive(Clone)]
 struct Fake;
@@ -160,7 +161,11 @@ async fn the_status_has_every_part_and_what_is_wrong_with_it() {
 #[tokio::test]
 async fn an_environment_shows_what_really_runs_and_survives_a_deployer_that_is_gone() {
     let (gateway, stop, serving) = with_parts(platform(0)).await;
-    let run = gateway.start_run(&small_service("orders")).await;
+    let file = "service: orders\ndeploy: { port: 8080, replicas: 3 }\n";
+    let orders = [("slipway.yaml", file), ("Dockerfile", "FROM scratch\n")];
+    let run = gateway
+        .start_run(&GitRepository::with_files(&orders).unwrap())
+        .await;
     placed(&gateway, "test", &run, 'a').await;
     let show = || async {
         let request = GetEnvironmentRequest {
@@ -180,13 +185,15 @@ async fn an_environment_shows_what_really_runs_and_survives_a_deployer_that_is_g
     let live = eventually("the rollout is shown", show).await;
     assert_eq!(
         (live.replicas_ready, live.replicas, live.address.as_str()),
-        (1, 2, "http://orders.test")
+        (1, 3, "http://orders.test"),
+        "three are wanted, two are there, one is ready"
     );
     assert_eq!(live.note, "one replica restarts");
     stop.cancel();
     serving.join_all().await;
     let degraded = show().await.unwrap();
-    assert_eq!((degraded.version.as_str(), degraded.replicas), ("0.1.0", 0));
+    assert_eq!((degraded.version.as_str(), degraded.replicas), ("0.1.0", 3));
+    assert!(live.is_live_known && !degraded.is_live_known);
     assert!(
         degraded.note.contains("does not answer"),
         "{}",

@@ -43,11 +43,7 @@ pub(super) fn outcome_from_wire(outcome: WireOutcome) -> Result<Outcome, DecodeE
 pub(super) fn result_to_wire(result: &StageResult) -> v1::StageResult {
     v1::StageResult {
         summary: result.summary.clone(),
-        tests: result.tests.map(|t| v1::TestCounts {
-            passed: t.passed,
-            failed: t.failed,
-            skipped: t.skipped,
-        }),
+        tests: result.tests.map(counts_to_wire),
         artifact: result.artifact.as_ref().map(artifact_to_wire),
     }
 }
@@ -55,13 +51,25 @@ pub(super) fn result_to_wire(result: &StageResult) -> v1::StageResult {
 pub(super) fn result_from_wire(result: v1::StageResult) -> Result<StageResult, DecodeError> {
     Ok(StageResult {
         summary: result.summary,
-        tests: result.tests.map(|t| TestCounts {
-            passed: t.passed,
-            failed: t.failed,
-            skipped: t.skipped,
-        }),
+        tests: result.tests.map(counts_from_wire),
         artifact: result.artifact.map(artifact_from_wire).transpose()?,
     })
+}
+
+fn counts_to_wire(counts: TestCounts) -> v1::TestCounts {
+    v1::TestCounts {
+        passed: counts.passed,
+        failed: counts.failed,
+        skipped: counts.skipped,
+    }
+}
+
+fn counts_from_wire(counts: v1::TestCounts) -> TestCounts {
+    TestCounts {
+        passed: counts.passed,
+        failed: counts.failed,
+        skipped: counts.skipped,
+    }
 }
 
 fn artifact_to_wire(artifact: &Artifact) -> v1::stage_result::Artifact {
@@ -133,6 +141,7 @@ fn failure_to_wire(failure: &Failure) -> v1::Failure {
         reason: failure.reason.clone(),
         tests: failure.tests.iter().map(test).collect(),
         last_lines: failure.last_lines.clone(),
+        counts: failure.counts.map(counts_to_wire),
     }
 }
 
@@ -145,5 +154,6 @@ fn failure_from_wire(failure: v1::Failure) -> Failure {
         reason: failure.reason,
         tests: failure.tests.into_iter().map(test).collect(),
         last_lines: failure.last_lines,
+        counts: failure.counts.map(counts_from_wire),
     }
 }

@@ -287,6 +287,9 @@ pub struct Failure {
     pub tests: ::prost::alloc::vec::Vec<FailedTest>,
     #[prost(string, repeated, tag = "3")]
     pub last_lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where a report was read.
+    #[prost(message, optional, tag = "4")]
+    pub counts: ::core::option::Option<TestCounts>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FailedTest {

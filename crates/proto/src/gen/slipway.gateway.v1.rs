@@ -127,6 +127,9 @@ pub struct Run {
     /// For `deploy` and `rollback`.
     #[prost(string, tag = "20")]
     pub environment: ::prost::alloc::string::String,
+    /// It failed or was cancelled, and starting its failed and cancelled stages again may end otherwise.
+    #[prost(bool, tag = "21")]
+    pub retry_can_help: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Stage {
@@ -149,8 +152,12 @@ pub struct Stage {
     pub failed_tests: ::prost::alloc::vec::Vec<FailedTest>,
     #[prost(string, repeated, tag = "9")]
     pub last_lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Also of tests that are red, where a report was read.
     #[prost(message, optional, tag = "10")]
     pub tests: ::core::option::Option<TestCounts>,
+    /// Of a stage that is `queued` again after an attempt that broke: when it is tried again.
+    #[prost(message, optional, tag = "11")]
+    pub tried_again_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FailedTest {
@@ -255,7 +262,7 @@ pub struct Release {
     pub released_at: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, repeated, tag = "8")]
     pub candidates: ::prost::alloc::vec::Vec<Candidate>,
-    /// Environments in which it runs now.
+    /// Environments in which exactly `image_digest` runs now as this version.
     #[prost(string, repeated, tag = "9")]
     pub environments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -269,6 +276,9 @@ pub struct Candidate {
     pub image_digest: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
     pub published_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Environments in which exactly this image runs now.
+    #[prost(string, repeated, tag = "5")]
+    pub environments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnvironmentsRequest {}
@@ -309,6 +319,7 @@ pub struct DeployedService {
     pub address: ::prost::alloc::string::String,
     #[prost(uint32, tag = "5")]
     pub replicas_ready: u32,
+    /// How many there should be.
     #[prost(uint32, tag = "6")]
     pub replicas: u32,
     #[prost(message, optional, tag = "7")]
@@ -321,6 +332,9 @@ pub struct DeployedService {
     /// What is under way or wrong; empty if all is well.
     #[prost(string, tag = "10")]
     pub note: ::prost::alloc::string::String,
+    /// Whether it is known what really runs; if not, `replicas_ready` is 0 and means nothing.
+    #[prost(bool, tag = "11")]
+    pub is_live_known: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeployRequest {

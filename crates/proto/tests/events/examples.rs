@@ -144,6 +144,7 @@ fn outcomes() -> Vec<(&'static str, &'static str, Outcome)> {
             reason: "1 test is red".to_owned(),
             tests: vec![test],
             last_lines,
+            counts: None,
         })
     };
     let result = || {

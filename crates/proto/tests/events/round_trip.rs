@@ -82,31 +82,36 @@ fn artifact() -> impl Strategy<Value = Artifact> {
     ]
 }
 
-fn result() -> impl Strategy<Value = Box<StageResult>> {
-    let tests = any::<(u32, u32, u32)>().prop_map(|(passed, failed, skipped)| TestCounts {
+fn counts() -> impl Strategy<Value = TestCounts> {
+    any::<(u32, u32, u32)>().prop_map(|(passed, failed, skipped)| TestCounts {
         passed,
         failed,
         skipped,
-    });
-    (option::of(artifact()), option::of(tests), any::<String>()).prop_map(
-        |(artifact, tests, summary)| {
-            Box::new(StageResult {
-                artifact,
-                tests,
-                summary,
-            })
-        },
-    )
+    })
+}
+
+fn result() -> impl Strategy<Value = Box<StageResult>> {
+    let tests = option::of(counts());
+    (option::of(artifact()), tests, any::<String>()).prop_map(|(artifact, tests, summary)| {
+        Box::new(StageResult {
+            artifact,
+            tests,
+            summary,
+        })
+    })
 }
 
 fn failure() -> impl Strategy<Value = Box<Failure>> {
     let test = any::<(String, String)>().prop_map(|(name, message)| FailedTest { name, message });
-    (any::<String>(), vec(test, 0..4), vec(any::<String>(), 0..4)).prop_map(
-        |(reason, tests, last_lines)| {
+    let text = any::<String>;
+    let counts = option::of(counts());
+    (text(), vec(test, 0..4), vec(text(), 0..4), counts).prop_map(
+        |(reason, tests, last_lines, counts)| {
             Box::new(Failure {
                 reason,
                 tests,
                 last_lines,
+                counts,
             })
         },
     )

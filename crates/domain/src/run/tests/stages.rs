@@ -96,7 +96,7 @@ fn what_broke_is_tried_again_after_a_back_off() {
     story.end("build", errored(true));
     assert_eq!(
         story.run.stage(&name("build")).unwrap().reason(),
-        "attempt 2 is due; before: the disk is full"
+        "the disk is full"
     );
     let claim = |story: &Story| story.run.claim(&name("build"), 2, &worker(), story.now);
     assert_eq!(claim(&story), Claim::NotYet(SignedDuration::from_secs(2)));
