@@ -27,7 +27,8 @@ For an editor: put  # yaml-language-server: $schema=slipway.schema.json  on the 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LintArgs {
-    /// Files, or folders to look through for slipway.yaml and platform.yaml [default: this folder]
+    /// Files, or folders to look through for slipway.yaml and platform.yaml [default: this folder]; submodules and other
+    /// repositories in them are left out
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The platform file whose environments the services may name

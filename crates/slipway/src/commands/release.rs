@@ -15,7 +15,10 @@ const LARGEST_PAGE: u32 = 200;
 const LIST_EXAMPLES: &str = "\
 Examples:
   slipway release list
-  slipway release list --service delivery --output json | jq -r '.releases[0].version'";
+  slipway release list --service delivery --output json | jq -r '.releases[0].version'
+
+RUNS IN names the environments that run exactly this digest. Other candidates of the same version are other images:
+`slipway release show` tells where each of them runs.";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -38,7 +41,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
     /// How many at most
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 

@@ -50,6 +50,8 @@ pub struct Service {
     pub previous_version: String,
     /// What is under way or wrong; empty if all is well.
     pub note: String,
+    /// Whether it is known what really runs; if not, `replicas_ready` is 0 and means nothing.
+    pub is_live_known: bool,
 }
 
 impl Environments {
@@ -90,6 +92,7 @@ impl Service {
             replicas: service.replicas,
             previous_version: service.previous_version,
             note: service.note,
+            is_live_known: service.is_live_known,
         }
     }
 }

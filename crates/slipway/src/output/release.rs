@@ -31,7 +31,7 @@ pub struct Release {
     pub released_at: Option<String>,
     /// What was published on the way to it.
     pub candidates: Vec<Candidate>,
-    /// Where it runs now.
+    /// Where exactly this digest runs now.
     pub environments: Vec<String>,
 }
 
@@ -46,6 +46,8 @@ pub struct Candidate {
     pub image_digest: String,
     /// When.
     pub published_at: Option<String>,
+    /// Where exactly this image runs now.
+    pub environments: Vec<String>,
 }
 
 impl Releases {
@@ -84,6 +86,7 @@ impl Candidate {
             run_id: candidate.run_id,
             image_digest: candidate.image_digest,
             published_at: rfc3339(candidate.published_at.as_ref()),
+            environments: candidate.environments,
         }
     }
 }

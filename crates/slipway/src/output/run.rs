@@ -56,6 +56,8 @@ pub struct Run {
     pub environment: String,
     /// Who agreed or refused.
     pub reviews: Vec<Review>,
+    /// It failed or was cancelled, and `run retry` may end otherwise.
+    pub retry_can_help: bool,
 }
 
 /// One stage.
@@ -76,12 +78,14 @@ pub struct Stage {
     pub needs: Vec<String>,
     /// Counted from 1; 0 before the first.
     pub attempt: u32,
-    /// Counts, for stages that test.
+    /// Counts, for stages that test; also of red ones, where a report was read.
     pub tests: Option<Tests>,
     /// The tests that failed.
     pub failed_tests: Vec<FailedTest>,
     /// The last lines of the output of a stage that failed.
     pub last_lines: Vec<String>,
+    /// Of a stage that is queued again after an attempt that broke: when it is tried again.
+    pub tried_again_at: Option<String>,
 }
 
 /// Counts of tests.
@@ -155,6 +159,7 @@ impl Run {
             version_because: run.version_because,
             environment: run.environment,
             reviews: run.reviews.into_iter().map(Review::of).collect(),
+            retry_can_help: run.retry_can_help,
         }
     }
 }
@@ -180,6 +185,7 @@ impl Stage {
             }),
             failed_tests: stage.failed_tests.into_iter().map(failed).collect(),
             last_lines: stage.last_lines,
+            tried_again_at: rfc3339(stage.tried_again_at.as_ref()),
         }
     }
 }

@@ -39,6 +39,11 @@ pub fn lines(before: Option<&Run>, now: &Run, page: &Page) -> Vec<String> {
 }
 
 fn of_stage(stage: &Stage, page: &Page) -> String {
+    let reason = clean::lines(&stage.reason).next().unwrap_or_default();
+    if let Some(waits) = graph::tried_again(stage, page) {
+        let symbol = graph::symbol(&stage.state, page);
+        return format!("{} {symbol} {waits}: {reason}", stage.name);
+    }
     let mut text = format!(
         "{} {} {}",
         stage.name,
@@ -51,13 +56,15 @@ fn of_stage(stage: &Stage, page: &Page) -> String {
     if stage.finished_at.is_some() && stage.started_at.is_some() {
         text.push_str(&format!(" in {}", duration::of_stage(stage, page.now)));
     }
-    if let Some(counts) = &stage.tests {
-        text.push_str(&format!(", {}", graph::tests(counts)));
+    match &stage.tests {
+        // It was said when the attempt before ended.
+        _ if stage.state == "running" => {}
+        // The reason has the counts.
+        _ if !reason.is_empty() => text.push_str(&format!(": {reason}")),
+        Some(counts) => text.push_str(&format!(", {}", graph::tests(counts))),
+        None => {}
     }
-    match clean::lines(&stage.reason).next() {
-        Some(reason) if !reason.is_empty() => format!("{text}: {reason}"),
-        _ => text,
-    }
+    text
 }
 
 /// The time since the run was made, as `[    12s]`. What has no time of its own happened when the run last changed.

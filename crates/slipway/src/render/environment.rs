@@ -17,7 +17,7 @@ pub fn list(environments: &[Environment], page: &Page) -> String {
         let services: Vec<String> = environment
             .services
             .iter()
-            .map(|s| format!("{} {}", s.service, s.version))
+            .map(|s| in_short(s, page))
             .collect();
         vec![
             page.paint.strong(&environment.name),
@@ -79,17 +79,26 @@ pub fn show(environment: &Environment, page: &Page) -> String {
     format!("{head}\n{}", table(&header, &rows, page))
 }
 
+/// `delivery 1.4.0`, with how many replicas are ready where that is not as it should be.
+fn in_short(service: &DeployedService, page: &Page) -> String {
+    let title = [service.service.as_str(), &service.version].join(" ");
+    let title = title.trim_end();
+    match standing(service) {
+        Standing::Well => title.to_owned(),
+        Standing::Ill => format!(
+            "{title} {}",
+            page.paint.bad(&format!("({} ready)", ready(service)))
+        ),
+        Standing::Unknown => format!("{title} {}", page.paint.attention("(unknown)")),
+    }
+}
+
 fn row(service: &DeployedService, page: &Page) -> Vec<String> {
-    let ready = format!(
-        "{}/{}",
-        service.replicas_ready,
-        service.replicas.max(service.replicas_ready)
-    );
-    let well = service.replicas_ready > 0 && service.replicas_ready >= service.replicas;
-    let (symbol, ready) = if well {
-        (page.paint.good("✔"), ready)
-    } else {
-        (page.paint.bad("✘"), page.paint.bad(&ready))
+    let ready = ready(service);
+    let (symbol, ready) = match standing(service) {
+        Standing::Well => (page.paint.good("✔"), ready),
+        Standing::Ill => (page.paint.bad("✘"), page.paint.bad(&ready)),
+        Standing::Unknown => (page.paint.attention("?"), page.paint.attention(&ready)),
     };
     vec![
         format!("{symbol} {}", service.service),
@@ -102,4 +111,32 @@ fn row(service: &DeployedService, page: &Page) -> Vec<String> {
         short_id(&service.run_id).to_owned(),
         page.paint.attention(&service.note),
     ]
+}
+
+/// How a service is.
+enum Standing {
+    /// As many replicas are ready as there should be.
+    Well,
+    /// Some are missing, or all.
+    Ill,
+    /// Nobody could be asked.
+    Unknown,
+}
+
+fn standing(service: &DeployedService) -> Standing {
+    if !service.is_live_known {
+        Standing::Unknown
+    } else if service.replicas_ready > 0 && service.replicas_ready >= service.replicas {
+        Standing::Well
+    } else {
+        Standing::Ill
+    }
+}
+
+/// `2/3`: ready, of how many there should be; `?/3` where nobody could be asked.
+fn ready(service: &DeployedService) -> String {
+    match standing(service) {
+        Standing::Unknown => format!("?/{}", service.replicas),
+        _ => format!("{}/{}", service.replicas_ready, service.replicas),
+    }
 }

@@ -107,19 +107,20 @@ fn stages(run: &Run, limit: usize, page: &Page) -> Vec<String> {
 fn reason(run: &Run, stage: Option<&Stage>, page: &Page) -> Vec<String> {
     let of_stage = stage.map(|s| s.reason.as_str()).filter(|r| !r.is_empty());
     let reason = of_stage.unwrap_or(&run.reason);
+    let first = stage.map_or("why", |s| s.name.as_str());
     let mut lines = vec![String::new()];
-    let first = stage.map_or_else(|| "why".to_owned(), |s| s.name.clone());
-    for (index, line) in wrapped(reason, page.width.saturating_sub(2), REASON_LINES)
-        .iter()
-        .enumerate()
-    {
-        if index == 0 {
-            lines.push(page.fit(&format!("{} {line}", page.paint.bad(&format!("{first}:")))));
-        } else {
-            lines.push(page.fit(&format!("  {line}")));
-        }
-    }
+    lines.extend(why(&page.paint.bad(&format!("{first}:")), reason, page));
     lines
+}
+
+/// A reason behind what it is about, in a few lines.
+pub(super) fn why(about: &str, reason: &str, page: &Page) -> Vec<String> {
+    let lines = wrapped(reason, page.width.saturating_sub(2), REASON_LINES);
+    let about = std::iter::once(about).chain(std::iter::repeat(" "));
+    about
+        .zip(lines)
+        .map(|(about, line)| page.fit(&format!("{about} {line}")))
+        .collect()
 }
 
 /// The failing tests, with what they said as far as `room` lines allow while some output can still be shown. The first
@@ -176,16 +177,36 @@ fn output(stage: &Stage, room: usize, page: &Page) -> Vec<String> {
     lines
 }
 
+/// What to do next.
 fn commands(run: &Run, stage: Option<&Stage>) -> Vec<String> {
     let id = short_id(&run.run_id);
-    let stage = stage
-        .map(|s| format!(" --stage {}", s.name))
-        .unwrap_or_default();
-    vec![
-        String::new(),
-        format!("see all:    slipway run logs {id}{stage}"),
-        format!("try again:  slipway run retry {id}"),
-    ]
+    let is_approval = stage.is_some_and(|s| s.name.starts_with("approve:"));
+    let mut lines = vec![String::new()];
+    // People's decisions print nothing.
+    if !is_approval {
+        let stage = stage
+            .map(|s| format!(" --stage {}", s.name))
+            .unwrap_or_default();
+        lines.push(format!("see all:    slipway run logs {id}{stage}"));
+    }
+    if !run.retry_can_help {
+        lines.extend(anew(run));
+    } else if is_approval {
+        lines.push(format!("ask again:  slipway run retry {id}"));
+    } else {
+        lines.push(format!("try again:  slipway run retry {id}"));
+    }
+    lines
+}
+
+/// A new run of the same commit, for a run that can't end otherwise any more.
+pub(super) fn anew(run: &Run) -> Option<String> {
+    (run.kind == "change" && !run.repository.is_empty() && !run.commit.is_empty()).then(|| {
+        format!(
+            "start anew: slipway run start --repository {} --ref {} --service {}",
+            run.repository, run.commit, run.service
+        )
+    })
 }
 
 /// A text in lines of at most `width`, broken between words; at most `limit` of them.
@@ -254,6 +275,7 @@ mod tests {
         Run {
             run_id: "run-1".into(),
             state: "failed".into(),
+            retry_can_help: true,
             stages,
             ..Run::default()
         }
@@ -279,5 +301,43 @@ mod tests {
                 }
             }
         }
+    }
+    fn commands_of(stage: &str, retry_can_help: bool) -> String {
+        let run = Run {
+            run_id: "run-1".into(),
+            kind: "change".into(),
+            service: "delivery".into(),
+            repository: "/srv/shop".into(),
+            commit: "1f3a9c2".into(),
+            retry_can_help,
+            ..Run::default()
+        };
+        let stage = Stage {
+            name: stage.into(),
+            state: "failed".into(),
+            ..Stage::default()
+        };
+        commands(&run, Some(&stage)).join("\n")
+    }
+
+    #[test]
+    fn trying_again_is_offered_only_where_it_can_help() {
+        assert_eq!(
+            commands_of("unit-test", true),
+            "\nsee all:    slipway run logs run-1 --stage unit-test\ntry again:  slipway run retry run-1"
+        );
+        assert_eq!(
+            commands_of("promote", false),
+            "\nsee all:    slipway run logs run-1 --stage promote\n\
+             start anew: slipway run start --repository /srv/shop --ref 1f3a9c2 --service delivery"
+        );
+    }
+
+    #[test]
+    fn an_approval_has_no_logs_and_can_be_asked_for_again() {
+        assert_eq!(
+            commands_of("approve:production", true),
+            "\nask again:  slipway run retry run-1"
+        );
     }
 }

@@ -6,6 +6,7 @@ use proto::gateway::v1::{Run, Stage, TestCounts};
 
 use super::table::pad;
 use super::{Page, clean, duration};
+use crate::output::time::instant;
 
 /// One line for each stage.
 #[must_use]
@@ -26,7 +27,7 @@ pub fn lines(run: &Run, page: &Page) -> Vec<String> {
         } else {
             name
         };
-        let note = page.paint.dim(&note(run, stage));
+        let note = page.paint.dim(&note(run, stage, page));
         let line = format!(
             "  {}{} {name} {time}  {note}",
             page.paint.dim(bracket),
@@ -109,11 +110,16 @@ fn is_quiet(stage: &Stage) -> bool {
     matches!(stage.state.as_str(), "pending" | "cancelled")
 }
 
-fn note(run: &Run, stage: &Stage) -> String {
+fn note(run: &Run, stage: &Stage, page: &Page) -> String {
     let reason = clean::lines(&stage.reason).next().unwrap_or_default();
     let note = match stage.state.as_str() {
         "pending" => String::new(),
-        "queued" => "waits for a worker".to_owned(),
+        "queued" => match tried_again(stage, page) {
+            Some(waits) => return waits,
+            None => "waits for a worker".to_owned(),
+        },
+        // The reason is that of the attempt before.
+        "running" if !reason.is_empty() => return again(stage, &reason),
         "waiting_for_approval" => {
             let environment = stage.name.split_once(':').map_or("", |(_, e)| e);
             format!(
@@ -123,6 +129,10 @@ fn note(run: &Run, stage: &Stage) -> String {
         }
         "skipped" => format!("not needed: {reason}"),
         "cancelled" if reason.is_empty() => "cancelled".to_owned(),
+        "failed" | "errored" => match &stage.tests {
+            Some(counts) if counts.failed > 0 => tests(counts),
+            _ => reason,
+        },
         _ => match &stage.tests {
             Some(counts) => tests(counts),
             None => reason,
@@ -135,14 +145,30 @@ fn note(run: &Run, stage: &Stage) -> String {
     }
 }
 
-/// `41 passed, 1 failed`.
+fn again(stage: &Stage, reason: &str) -> String {
+    format!("attempt {}; before: {reason}", stage.attempt)
+}
+
+/// When a stage that broke is tried again: `attempt 2 broke, again in 5s`.
+#[must_use]
+pub fn tried_again(stage: &Stage, page: &Page) -> Option<String> {
+    let at = instant(stage.tried_again_at.as_ref())?;
+    let seconds = (at.as_millisecond() - page.now.as_millisecond() + 999) / 1000;
+    let when = match seconds {
+        ..=0 => "again now".to_owned(),
+        seconds => format!("again in {seconds}s"),
+    };
+    Some(format!("attempt {} broke, {when}", stage.attempt))
+}
+
+/// `41 passed, 2 skipped`, or `3 of 42 failed`.
 #[must_use]
 pub fn tests(counts: &TestCounts) -> String {
-    let parts = [
-        (counts.passed, "passed"),
-        (counts.failed, "failed"),
-        (counts.skipped, "skipped"),
-    ];
+    if counts.failed > 0 {
+        let all = counts.passed + counts.failed + counts.skipped;
+        return format!("{} of {all} failed", counts.failed);
+    }
+    let parts = [(counts.passed, "passed"), (counts.skipped, "skipped")];
     let parts: Vec<String> = parts
         .iter()
         .filter(|(n, _)| *n > 0)
@@ -180,6 +206,46 @@ mod tests {
             .map(|(bracket, s)| format!("{bracket}{}", s.name))
             .collect();
         assert_eq!(rows, ["  build", "┌ unit-test", "└ image", "  publish"]);
+    }
+
+    #[test]
+    fn what_is_tried_again_says_when_and_what_runs_anew_says_why() {
+        let page = Page {
+            paint: crate::render::paint::Paint::new(false),
+            width: 200,
+            height: 24,
+            now: jiff::Timestamp::from_second(100).unwrap(),
+        };
+        let mut broken = Stage {
+            state: "queued".into(),
+            attempt: 2,
+            reason: "no such host".into(),
+            tried_again_at: Some(prost_types::Timestamp {
+                seconds: 104,
+                nanos: 500_000_000,
+            }),
+            ..stage("image", &[])
+        };
+        let note = |stage: &Stage| note(&Run::default(), stage, &page);
+        assert_eq!(note(&broken), "attempt 2 broke, again in 5s");
+        (broken.state, broken.attempt, broken.tried_again_at) = ("running".into(), 3, None);
+        assert_eq!(note(&broken), "attempt 3; before: no such host");
+        (broken.state, broken.reason) = ("queued".into(), String::new());
+        assert_eq!(note(&broken), "waits for a worker (attempt 3)");
+    }
+
+    #[test]
+    fn counts_of_red_tests_are_out_of_all() {
+        let counts = |passed, failed, skipped| {
+            tests(&TestCounts {
+                passed,
+                failed,
+                skipped,
+            })
+        };
+        assert_eq!(counts(39, 3, 0), "3 of 42 failed");
+        assert_eq!(counts(39, 0, 2), "39 passed, 2 skipped");
+        assert_eq!(counts(0, 0, 0), "no tests");
     }
 
     #[test]

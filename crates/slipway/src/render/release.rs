@@ -64,9 +64,13 @@ pub fn show(release: &Release, page: &Page) -> String {
             short_digest(&candidate.image_digest),
             short_id(&candidate.run_id),
         );
+        let runs_in = match candidate.environments.join(", ") {
+            none if none.is_empty() => none,
+            places => format!("  runs in {places}"),
+        };
         fact(
             "candidate",
-            &format!("{}  {digest}  run {run}  {when}", candidate.tag),
+            &format!("{}  {digest}  run {run}  {when}{runs_in}", candidate.tag),
         );
     }
     lines.join("\n")

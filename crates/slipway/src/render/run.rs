@@ -1,9 +1,9 @@
 //! Runs: as a screen, as a line, as a list.
 
-use proto::gateway::v1::Run;
+use proto::gateway::v1::{Run, Stage};
 
 use super::table::table;
-use super::{Page, clean, duration, graph};
+use super::{Page, clean, duration, ending, failure, graph};
 
 /// The end of an id, which tells runs apart as well as the whole one does.
 #[must_use]
@@ -84,7 +84,18 @@ pub fn screen(run: &Run, page: &Page) -> Vec<String> {
     let mut lines = vec![headline(run, page)];
     lines.extend(origin(run, page));
     lines.extend(graph::lines(run, page));
+    lines.extend(troubles(run, page));
     lines
+}
+
+/// What the stages that are tried again soon broke at.
+fn troubles(run: &Run, page: &Page) -> Vec<String> {
+    let waiting = run.stages.iter().filter(|s| s.tried_again_at.is_some());
+    let of_stage = |stage: &Stage| {
+        let about = page.paint.attention(&format!("{}:", stage.name));
+        failure::why(&format!("  {about}"), &stage.reason, page)
+    };
+    waiting.flat_map(of_stage).collect()
 }
 
 /// Several runs that go on at the same time, on one screen: as much of each as there is room for.
@@ -169,6 +180,11 @@ pub fn show(run: &Run, page: &Page) -> String {
             verb,
             &format!("{} by {}{why}", review.environment, review.by),
         );
+    }
+    let next = ending::next_steps(run);
+    if !next.is_empty() {
+        lines.push(String::new());
+        lines.extend(next);
     }
     lines.join("\n")
 }

@@ -123,7 +123,9 @@ async fn a_stage_that_is_not_there_names_those_that_are() {
 #[tokio::test]
 async fn a_wrong_command_line_is_exit_code_2() {
     let program = Program::alone();
-    let wrong: [&[&str]; 4] = [
+    let wrong: [&[&str]; 6] = [
+        &["run", "list", "--limit", "0"],
+        &["release", "list", "--limit", "0"],
         &["run", "strat"],
         &["deploy", "delivery"],
         &["run", "list", "--state", "red"],

@@ -92,6 +92,32 @@ async fn services_are_checked_against_the_platform_and_each_other() {
 }
 
 #[tokio::test]
+async fn files_of_other_repositories_are_not_ours_to_check() {
+    let program = Program::alone();
+    let write = |path: &str, text: &str| {
+        let path = program.home().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(".git/HEAD", "ref: refs/heads/main\n");
+    write("Dockerfile", "FROM scratch\n");
+    write("slipway.yaml", "service: a\n");
+    // A submodule has a file `.git`, a clone a folder.
+    write("libs/submodule/.git", "gitdir: ../../.git/modules/x\n");
+    write("libs/submodule/slipway.yaml", "not: ours\n");
+    write("clone/.git/HEAD", "ref: refs/heads/main\n");
+    write("clone/services/b/slipway.yaml", "not: ours\n");
+    write("target/package/slipway.yaml", "not: ours\n");
+    assert_eq!(
+        program.ok(&["lint"]).await,
+        "✔ slipway.yaml: no mistakes\n"
+    );
+    // Who names it means it.
+    let ended = program.run(&["lint", "clone"]).await;
+    assert_eq!(ended.code, 1, "{}", ended.out);
+}
+
+#[tokio::test]
 async fn lint_without_a_file_says_how_to_make_one() {
     let ended = Program::alone().run(&["lint"]).await;
     assert_eq!(ended.code, 1);

@@ -104,6 +104,7 @@ pub(crate) fn red_history() -> Vec<Run> {
         .iter_mut()
         .for_each(|stage| stage.state = "cancelled".into());
     red.state = "failed".into();
+    red.retry_can_help = true;
     red.reason = "unit-test failed: 2 of 43 tests failed".into();
     red.finished_at = at(17);
     vec![queued(), building, testing, red]
@@ -169,6 +170,7 @@ pub(crate) fn environment() -> Environment {
         run_id: DELIVERY.into(),
         previous_version: "1.3.2".into(),
         note: String::new(),
+        is_live_known: true,
     };
     let broken = DeployedService {
         service: "package".into(),
@@ -176,6 +178,7 @@ pub(crate) fn environment() -> Environment {
         replicas: 2,
         replicas_ready: 1,
         note: "one replica restarts again and again".into(),
+        is_live_known: true,
         ..DeployedService::default()
     };
     Environment {
@@ -193,6 +196,7 @@ pub(crate) fn release() -> Release {
         run_id: DELIVERY.into(),
         image_digest: DIGEST.into(),
         published_at: at(22),
+        environments: vec!["test".into(), "production".into()],
     };
     Release {
         service: "delivery".into(),

@@ -7,7 +7,7 @@ use crate::error::CliError;
 
 /// How deep folders are looked through.
 const DEEPEST: usize = 8;
-/// Folders with other people's files.
+/// Folders with other people's files; so are those of other repositories.
 const PASSED_OVER: [&str; 4] = ["node_modules", "target", "vendor", "venv"];
 
 /// Files and what they are; those of a folder in the order of their names.
@@ -61,10 +61,18 @@ fn look_through(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, FileKind)
             "slipway.yaml" => found.push((path, FileKind::Slipway)),
             "platform.yaml" => found.push((path, FileKind::Platform)),
             name if name.starts_with('.') || PASSED_OVER.contains(&name) || depth == DEEPEST => {}
-            _ if path.is_dir() && !path.is_symlink() => look_through(&path, depth + 1, found),
+            _ if path.is_dir() && !path.is_symlink() && !is_repository(&path) => {
+                look_through(&path, depth + 1, found);
+            }
             _ => {}
         }
     }
+}
+
+/// Whether a folder is the work tree of another repository: a submodule, a worktree, a clone. Slipway reads what a
+/// commit of this repository holds, and that is none of it.
+fn is_repository(folder: &Path) -> bool {
+    folder.join(".git").exists()
 }
 
 fn name_of(path: &Path) -> String {

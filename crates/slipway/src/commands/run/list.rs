@@ -29,7 +29,7 @@ pub struct ListArgs {
     #[arg(long, value_parser = ["queued", "running", "waiting_for_approval", "succeeded", "failed", "cancelled"])]
     state: Option<String>,
     /// How many at most
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 
