@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock or makes an identifier: a caller brings events and the time, and gets a
 //! state or a decision. Every service asks these same functions what may happen next, so no orchestrator is needed.
 
+pub mod analysis;
 pub mod diagnostic;
 mod document;
 pub mod ids;

@@ -3,6 +3,7 @@
 //! [`parse`] reads the file and reports every mistake with its position; [`ServiceSpec`] is the outcome. Its JSON form
 //! is kept in events, so fields are only ever added, each with a default.
 
+mod analysis;
 mod build;
 mod check;
 mod deploy;
@@ -17,6 +18,10 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use analysis::{
+    Analysis, ContainerQuery, ErrorAnalysis, HttpQuery, LatencyAnalysis, Limit, Metric,
+    PrometheusQuery, Provider, Quantile,
+};
 pub use build::{Build, BuildContainer, ImageBuild, Resources};
 pub use check::{check_environments, check_files, check_needs};
 pub use deploy::{Deploy, EnvironmentOverrides};
@@ -25,13 +30,12 @@ pub use read::{lint, parse};
 pub(crate) use schema::DnsLabel;
 pub use schema::{json_schema, platform_json_schema};
 pub use secret::{EnvValue, InvalidSecretReference, SecretReference};
-pub use strategy::{
-    Analysis, Batch, BlueGreen, Canary, CanaryStep, ErrorAnalysis, Rolling, Strategy,
-};
+pub use strategy::{Batch, BlueGreen, Canary, CanaryStep, Rolling, Strategy};
 pub use test::{
     Dependencies, DependencyService, FunctionalTest, IntegrationTest, LoadTest, Probe, Readiness,
     Tests, UnitTest,
 };
+pub(crate) use units::text_form;
 pub use units::{Cpus, InvalidUnit, Memory, Percent, TimeSpan};
 
 use crate::ids::ServiceName;

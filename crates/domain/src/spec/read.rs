@@ -1,5 +1,6 @@
 //! `slipway.yaml` from its text.
 
+mod analysis;
 mod deploy;
 mod test;
 

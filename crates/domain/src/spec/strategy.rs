@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::analysis::Analysis;
 use super::units::{InvalidUnit, Percent, TimeSpan, text_form};
 
 /// A way to move from one release to the next. Also just its name, such as `strategy: rolling`, for its defaults.
@@ -180,21 +181,3 @@ text_form!(
         "description": "A weight such as `25%`, `bake 2m`, `analyse`, or `pause` for a person to go on."
     })
 );
-
-/// What is watched while a new version takes traffic.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-#[schemars(deny_unknown_fields)]
-pub struct Analysis {
-    /// Failed requests, against those of the version that runs beside it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub errors: Option<ErrorAnalysis>,
-}
-
-/// Limits on failed requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct ErrorAnalysis {
-    /// How much larger the new version's share of failed requests may be: `1%` allows 2 % where the old one has 1 %.
-    pub max_increase: Percent,
-}

@@ -1,5 +1,8 @@
 //! Specifications of services, at random.
 
+#[path = "analysis.rs"]
+mod analysis;
+
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::spec::*;
 use proptest::collection::{btree_map, vec};
@@ -12,7 +15,7 @@ fn name() -> impl Strategy<Value = ServiceName> {
 }
 
 /// Text that YAML finds hard: numbers, truth values, quotes, line breaks.
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-zA-Z0-9 ./:#@!&*?|>%'\"{}\\[\\],-]{0,20}[a-zA-Z0-9]",
         prop::sample::select(vec![
@@ -37,11 +40,11 @@ fn path() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9._-]{0,8}(/[a-z][a-z0-9._-]{0,8}){0,2}"
 }
 
-fn time() -> impl Strategy<Value = TimeSpan> {
+pub(super) fn time() -> impl Strategy<Value = TimeSpan> {
     (0..1_000_000_000_u64).prop_map(TimeSpan::from_millis)
 }
 
-fn percent() -> impl Strategy<Value = Percent> {
+pub(super) fn percent() -> impl Strategy<Value = Percent> {
     (0..=1_000_000_u32).prop_map(|parts| {
         format!("{}.{:04}%", parts / 10_000, parts % 10_000)
             .parse()
@@ -205,11 +208,7 @@ fn tests() -> impl Strategy<Value = Tests> {
 
 fn strategy() -> impl Strategy<Value = domain::spec::Strategy> {
     use domain::spec::Strategy as S;
-    let analysis = of(of(
-        percent().prop_map(|max_increase| ErrorAnalysis { max_increase })
-    ))
-    .prop_map(|analysis| analysis.map(|errors| Analysis { errors }))
-    .boxed();
+    let analysis = of(analysis::analysis()).boxed();
     let batch = prop_oneof![
         (0..=1000_u32).prop_map(Batch::Count),
         percent().prop_map(Batch::Share)

@@ -4,10 +4,9 @@ use indexmap::IndexMap;
 
 use super::super::deploy::{Deploy, EnvironmentOverrides};
 use super::super::secret::EnvValue;
-use super::super::strategy::{
-    Analysis, Batch, BlueGreen, Canary, CanaryStep, ErrorAnalysis, Rolling, Strategy,
-};
+use super::super::strategy::{Batch, BlueGreen, Canary, CanaryStep, Rolling, Strategy};
 use super::super::units::Percent;
+use super::analysis::analysis;
 use super::test::readiness;
 use super::{label_text, resources, secret};
 use crate::diagnostic::nearest;
@@ -220,18 +219,4 @@ fn steps(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Vec<CanaryStep>> {
         sound = false;
     }
     sound.then_some(steps)
-}
-
-fn analysis(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Analysis> {
-    let fields = r.section(parent, "analysis", &["errors"])?;
-    let Some(errors) = r.section(&fields, "errors", &["max_increase"]) else {
-        return Some(Analysis::default());
-    };
-    if errors.get("max_increase").is_none() {
-        r.missing(&errors, "max_increase", "max_increase: 1%");
-    }
-    let max_increase = r.parsed(&errors, "max_increase")?;
-    Some(Analysis {
-        errors: Some(ErrorAnalysis { max_increase }),
-    })
 }

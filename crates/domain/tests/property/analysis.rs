@@ -1,0 +1,101 @@
+//! Analyses, at random.
+
+use domain::spec::*;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::strategy::Strategy;
+
+use super::{percent, text, time};
+
+fn condition() -> impl Strategy<Value = domain::analysis::condition::Condition> {
+    prop::sample::select(vec![
+        "result >= 0.99",
+        "result[0] < 5 && !(result[1] == 0)",
+        " result == true ",
+    ])
+    .prop_map(|text| text.parse().expect("a condition"))
+}
+
+fn provider() -> impl Strategy<Value = Provider> {
+    prop_oneof![
+        (text(), "https?://[a-z]{1,8}(:[0-9]{2,4})?")
+            .prop_map(|(query, address)| Provider::Prometheus(PrometheusQuery { query, address })),
+        (
+            "http://\\{\\{address\\}\\}/[a-z]{0,4}",
+            of(Just("$.a[0]")),
+            of(time())
+        )
+            .prop_map(|(url, path, timeout)| Provider::Http(HttpQuery {
+                url,
+                json_path: path.map(|path| path.parse().expect("a path")),
+                timeout,
+            })),
+        (text(), vec(text(), 1..3), of(time())).prop_map(|(image, run, timeout)| {
+            Provider::Container(ContainerQuery {
+                image,
+                run,
+                timeout,
+            })
+        }),
+        Just(Provider::Pods),
+    ]
+}
+
+fn limit() -> impl Strategy<Value = Limit> {
+    prop_oneof![
+        (0..1_000_000_u32).prop_map(Limit::AtMost),
+        Just(Limit::UNLIMITED)
+    ]
+}
+
+fn metric() -> impl Strategy<Value = Metric> {
+    let times = (of(time()), of(time()), 1..1000_u32, of(1..1000_u32));
+    let limits = (limit(), limit(), of(1..1_000_000_u32), any::<bool>());
+    (provider(), condition(), of(condition()), times, limits).prop_map(
+        |(provider, pass, fail, (interval, delay, count, step), limits)| {
+            let mut metric = Metric::new("", provider);
+            metric.pass = Some(pass);
+            metric.fail = fail;
+            metric.interval = interval;
+            metric.count = interval.map(|_| count);
+            metric.initial_delay = delay;
+            metric.starting_step = step;
+            metric.failure_limit = Limit::AtMost(0);
+            (
+                metric.inconclusive_limit,
+                metric.consecutive_error_limit,
+                metric.consecutive_success_limit,
+                metric.dry_run,
+            ) = limits;
+            metric
+        },
+    )
+}
+
+/// An analysis that uses any of the keys.
+pub(crate) fn analysis() -> impl Strategy<Value = Analysis> {
+    let errors = percent().prop_map(|max_increase| ErrorAnalysis { max_increase });
+    let latency = (prop::sample::select(vec!["p50", "p99", "p99.9"]), percent()).prop_map(
+        |(quantile, max_increase)| LatencyAnalysis {
+            quantile: quantile.parse().expect("a quantile"),
+            max_increase,
+        },
+    );
+    let numbers = (1..20_u32, 1..10_000_000_u32, time());
+    (of(errors), of(latency), numbers, vec(metric(), 0..3)).prop_map(
+        |(errors, latency, (false_aborts, min_samples, wait_for_samples), mut metrics)| {
+            for (index, metric) in metrics.iter_mut().enumerate() {
+                metric.name = format!("metric {index}");
+            }
+            Analysis {
+                errors,
+                latency,
+                false_aborts: Percent::of(false_aborts),
+                min_samples,
+                wait_for_samples,
+                metrics,
+            }
+        },
+    )
+}
