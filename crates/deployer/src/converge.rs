@@ -28,6 +28,8 @@ pub(crate) enum Converged {
     Done {
         /// Where it answers.
         address: String,
+        /// It was so from the beginning.
+        was_there: bool,
     },
     /// It can't be, or should not be any more.
     Failed {
@@ -156,6 +158,7 @@ struct Rollout<'a> {
     /// `None` before the first look, and after an error: the edge may have to be made anew.
     target: Option<Target<'a>>,
     is_cleared: bool,
+    has_acted: bool,
     /// Since when a replica gets no new requests.
     unrouted: HashMap<String, Instant>,
     most_ready: usize,
@@ -171,6 +174,7 @@ impl<'a> Rollout<'a> {
             scale: scale(wanted),
             target: None,
             is_cleared: false,
+            has_acted: false,
             unrouted: HashMap::new(),
             most_ready: 0,
             progress: Instant::now(),
@@ -187,11 +191,14 @@ impl<'a> Rollout<'a> {
         let Some(target) = &self.target else {
             return Ok(None);
         };
+        let mut seen = target.look().await?;
         if !self.is_cleared {
-            target.remove_broken(self.voice).await?;
+            if target.remove_broken(&seen, self.voice).await? {
+                self.has_acted = true;
+                seen = target.look().await?;
+            }
             self.is_cleared = true;
         }
-        let seen = target.look().await?;
         remember_unrouted(&mut self.unrouted, &seen);
         let overdue = |name: &str| {
             self.unrouted
@@ -199,6 +206,7 @@ impl<'a> Rollout<'a> {
                 .is_some_and(|s| s.elapsed() > self.wanted.drain())
         };
         let step = next(self.scale, &seen.replicas, overdue);
+        self.has_acted |= !matches!(step, Step::Done);
         target.act(&step, &seen, self.voice).await?;
         let is_ready = |replica: &&crate::rolling::Replica| {
             replica.is_wanted && replica.health == Health::Ready
@@ -212,6 +220,7 @@ impl<'a> Rollout<'a> {
             Step::Done => {
                 return Ok(Some(Converged::Done {
                     address: seen.address,
+                    was_there: !self.has_acted,
                 }));
             }
             Step::Fail { reason } => reason,

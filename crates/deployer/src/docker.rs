@@ -233,9 +233,13 @@ impl Target<'_> {
     }
 
     /// Removes replicas of the wanted version that do not run, or can't: they are of an earlier attempt, or somebody
-    /// stopped them. What takes their place shows whether the version comes up now.
-    pub(crate) async fn remove_broken(&self, voice: &Voice<'_>) -> Result<(), TargetError> {
-        let seen = self.look().await?;
+    /// stopped them. What takes their place shows whether the version comes up now. Says whether there were any.
+    pub(crate) async fn remove_broken(
+        &self,
+        seen: &Seen,
+        voice: &Voice<'_>,
+    ) -> Result<bool, TargetError> {
+        let mut any = false;
         for (replica, container) in seen.replicas.iter().zip(&seen.containers) {
             let was_never_started = container.state == ContainerState::Created;
             let is_broken = matches!(replica.health, Health::Failed { .. }) || was_never_started;
@@ -244,9 +248,10 @@ impl Target<'_> {
                     .say(&format!("removing {}, which does not run", container.name))
                     .await;
                 self.docker.engine.remove(&container.id).await?;
+                any = true;
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     /// Does a step.

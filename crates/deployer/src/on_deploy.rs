@@ -110,11 +110,11 @@ async fn rollout(
     }
     let (end, outcome) =
         match converge(&deployer.docker, &wanted, &Until::Told(&work.stop), &voice).await {
-            Converged::Done { address } => (
+            Converged::Done { address, was_there } => (
                 End::Completed {
                     address: address.clone(),
                 },
-                succeeded(&wanted, address),
+                succeeded(&wanted, address, was_there),
             ),
             // Another deployer, or this one after its restart, goes on from what is there.
             Converged::Interrupted => {
@@ -194,13 +194,14 @@ async fn begin(
     }
 }
 
-fn succeeded(wanted: &Wanted, address: String) -> Outcome {
+fn succeeded(wanted: &Wanted, address: String, was_there: bool) -> Outcome {
     let replicas = match wanted.deploy.replicas {
         0 | 1 => "1 replica".to_owned(),
         count => format!("{count} replicas"),
     };
+    let already = if was_there { "is there already, " } else { "" };
     Outcome::Succeeded(Box::new(StageResult {
-        summary: format!("{} at {address}, {replicas} ready", wanted.version),
+        summary: format!("{} {already}at {address}, {replicas} ready", wanted.version),
         artifact: Some(Artifact::Deployment { address }),
         tests: None,
     }))
