@@ -134,10 +134,15 @@ fn refuse_another(
 /// asked about them. What fails here is caught later, when such a run is promoted.
 async fn supersede(promoter: &Promoter, work: &Work, version: &Version) {
     let by = Actor::slipway();
-    let reason = format!(
-        "{version} was released from run {}; start a new run for this commit, it gets the next version",
-        work.run.id
-    );
+    let reason = |other: &Run| {
+        let released = format!("{version} was released from run {}", work.run.id);
+        match other.change.commit == work.run.change.commit {
+            true => format!("{released}, of the same commit"),
+            false => {
+                format!("{released}; start a new run for this commit, it gets the next version")
+            }
+        }
+    };
     let same = |run: &Run| {
         let planned = run.created.as_ref().and_then(|c| c.version.as_ref());
         let waits = run.state() == RunState::WaitingForApproval;
@@ -147,7 +152,9 @@ async fn supersede(promoter: &Promoter, work: &Work, version: &Version) {
     for other in others.iter().filter(|run| same(run)) {
         let decide = |run: Option<&Run>| {
             let run = run.filter(|run| same(run));
-            Ok::<_, Infallible>(run.and_then(|run| run.cancel(&by, &reason, Timestamp::now()).ok()))
+            Ok::<_, Infallible>(
+                run.and_then(|run| run.cancel(&by, &reason(run), Timestamp::now()).ok()),
+            )
         };
         if let Err(error) = promoter.runs.update(&other.id, decide).await {
             tracing::warn!(%error, run.id = %other.id, "a run that was superseded still waits");
