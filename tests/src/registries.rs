@@ -39,3 +39,14 @@ pub async fn digest(registry: &str, image: &str, tag: &str) -> Result<String> {
     let digest = answer.header("docker-content-digest");
     Ok(digest.context("an answer without a digest")?.to_owned())
 }
+
+/// Deletes an image from a registry by its digest.
+///
+/// # Errors
+/// When the registry does not do it.
+pub async fn delete(registry: &str, image: &str, digest: &str) -> Result<()> {
+    let url = format!("http://{registry}/v2/{image}/manifests/{digest}");
+    let answer = send("DELETE", &url, &[], b"").await?;
+    ensure!(answer.status == 202, "{url} answers {}", answer.status);
+    Ok(())
+}
