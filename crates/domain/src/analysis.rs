@@ -1,5 +1,12 @@
-//! Whether a new version is good. Everything here is pure: others measure.
+//! Whether a new version is good: conditions on what is measured, what many measurements come to, and the judge that
+//! compares the new version's requests with those of the one that runs beside it.
+//!
+//! Everything here is pure. Whoever runs an analysis asks [`progress::Progress::due`] what to measure and gives back each
+//! [`measurement::Measurement`].
 
 pub mod condition;
 pub mod json_path;
+pub mod measurement;
+pub mod progress;
 pub mod subject;
+pub mod verdict;
