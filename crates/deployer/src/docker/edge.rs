@@ -158,12 +158,28 @@ async fn ask(engine: &Engine, id: &ContainerId, command: &str) -> Result<Status,
         .await
         .map_err(StatusError::Engine)?;
     if answer.code != 0 {
-        return Err(StatusError::Edge(
-            String::from_utf8_lossy(&answer.stderr).trim().to_owned(),
-        ));
+        let said = String::from_utf8_lossy(&answer.stderr);
+        return Err(StatusError::Edge(refusal(
+            command,
+            answer.code,
+            said.trim(),
+        )));
     }
     serde_json::from_slice(&answer.stdout)
         .map_err(|error| StatusError::Edge(format!("unreadable status: {error}")))
+}
+
+/// Why an edge did not do as it was told, in one line, and below it what it said.
+fn refusal(command: &str, code: i64, said: &str) -> String {
+    // So end programs that are given arguments that they don't know.
+    const USAGE: i64 = 2;
+    match said.lines().count() {
+        _ if code == USAGE && said.contains("unrecognized subcommand") => format!(
+            "it is older than this deployer and does not know `{command}`; remove its container, it is made anew\n{said}"
+        ),
+        0 => format!("`edge {command}` ended with exit code {code}"),
+        _ => said.to_owned(),
+    }
 }
 
 /// Where an edge is published.
@@ -226,4 +242,23 @@ fn spec(docker: &Docker, wanted: &Wanted, image: &str, port: u16, host: u16) -> 
 fn is_port_taken(error: &engine::Error) -> bool {
     let text = container_stage::outcome::chain(error);
     text.contains("port is already allocated") || text.contains("address already in use")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_edge_says_begins_with_one_line_that_says_it_all() {
+        let usage = "error: unrecognized subcommand 'reload'\n\nUsage: edge <COMMAND>";
+        let old = refusal("reload", 2, usage);
+        let (first, rest) = old.split_once('\n').unwrap();
+        assert!(first.contains("older than this deployer") && first.contains("`reload`"));
+        assert_eq!(rest, usage);
+        assert_eq!(refusal("status", 1, "no table"), "no table");
+        assert_eq!(
+            refusal("status", 137, ""),
+            "`edge status` ended with exit code 137"
+        );
+    }
 }
