@@ -122,7 +122,32 @@ impl Intake {
             return Ok(version::tagged(previous, version.clone(), tag));
         }
         let messages = self.messages_since(wish, base).await?;
-        Ok(version::next(previous, messages.iter().map(String::as_str)))
+        let planned = version::next(previous, messages.iter().map(String::as_str));
+        Ok(match base.filter(|_| messages.is_empty()) {
+            Some(base) => PlannedVersion {
+                because: self.nothing_since(wish, base).await?,
+                ..planned
+            },
+            None => planned,
+        })
+    }
+
+    /// What the version follows where no commit does: a tag by its name, which people know, or a release.
+    async fn nothing_since(&self, wish: &Wish<'_>, base: &Base) -> Result<String, Error> {
+        let tags = self.source.tags_merged(wish.commit).await?;
+        let names_base = |tag: &&source::Tag| {
+            tag.commit.to_string() == base.commit
+                && version::of_tag(wish.service.as_str(), &tag.name).as_ref() == Some(&base.version)
+        };
+        let here = if wish.commit.id.to_string() == base.commit {
+            ", which is on this very commit"
+        } else {
+            ""
+        };
+        Ok(match tags.iter().find(names_base) {
+            Some(tag) => format!("patch: no commit since tag {}{here}", tag.name),
+            None => format!("patch: no commit since {}", base.version),
+        })
     }
 
     /// The messages of the commits since `base`; where that one is not part of what was fetched, as after a forced

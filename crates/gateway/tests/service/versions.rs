@@ -125,6 +125,21 @@ async fn two_gateways_never_give_a_version_twice() {
 }
 
 #[tokio::test]
+async fn a_tag_that_nothing_follows_is_named() {
+    let gateway = TestGateway::start().await;
+    let repository = small_service("orders");
+    repository.tag("v1.4.0").unwrap();
+    let run = gateway.start_run(&repository).await;
+    assert_eq!(
+        (run.version.as_str(), run.version_because.as_str()),
+        (
+            "1.4.1",
+            "patch: no commit since tag v1.4.0, which is on this very commit"
+        )
+    );
+}
+
+#[tokio::test]
 async fn a_tag_names_the_version_once() {
     let gateway = TestGateway::start().await;
     let repository = small_service("orders");
