@@ -18,7 +18,11 @@ Examples:
   slipway run start --repository . --ref main --wait
   slipway run start --repository https://git.example.org/shop.git --ref v1.4.0 --service delivery
   slipway run start --repository . --ref fix-totals --proposal 42       build and test only, deploy nothing
-  slipway run start --repository . --ref main --wait --output json | jq -r '.runs[].version'";
+  slipway run start --repository . --ref main --wait --output json | jq -r '.runs[].version'
+
+In a repository of several services there is a run for each folder that has a slipway.yaml, also where nothing changed;
+--service starts one alone. Only pushes and pull requests that a webhook or an event tells of leave out what they don't
+change.";
 
 /// Which commit, and whether to wait.
 #[derive(Debug, Args)]
@@ -30,7 +34,7 @@ pub struct StartArgs {
     /// A branch, a tag or a commit [default: the repository's default branch]
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Only this service of the repository
+    /// Only this service of the repository [default: each that has a slipway.yaml]
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
     /// It is only proposed: build and test it under this name, such as a pull request's number
