@@ -71,10 +71,10 @@ async fn promote(promoter: &Promoter, work: &Work) -> Result<StageResult, Stoppe
         )
         .await;
     let tagged = tag_release(target, &target_name, &tag, &content).await?;
-    let outcome = if tagged == TagOutcome::AlreadyThere {
-        "is there already"
-    } else {
-        "is released"
+    let was_there = tagged == TagOutcome::AlreadyThere;
+    let outcome = match was_there {
+        true => "is there already",
+        false => "is released",
     };
     promoter.say(work, &format!("{to}:{tag} {outcome}")).await;
     let released = Event::Released {
@@ -88,7 +88,10 @@ async fn promote(promoter: &Promoter, work: &Work) -> Result<StageResult, Stoppe
     record(promoter, work, &planned.version, released).await?;
     supersede(promoter, work, &planned.version).await;
     Ok(StageResult {
-        summary: format!("{to}:{tag}"),
+        summary: match was_there {
+            true => format!("{to}:{tag} {outcome}"),
+            false => format!("{to}:{tag}"),
+        },
         artifact: Some(Artifact::Release {
             repository: to.clone(),
             tag: tag.to_string(),

@@ -57,9 +57,17 @@ pub(super) async fn run(args: LogsArgs, context: &Context<'_>) -> Result<Verdict
     };
     reader.read_to_the_end(&request).await?;
     if reader.printed == 0 {
-        context.terminal.note("nothing was printed yet");
+        context.terminal.note(&nothing(&run, &request.stage));
     }
     Ok(Verdict::Good)
+}
+
+/// Why there is no output, where that is known.
+fn nothing(run: &Run, stage: &str) -> String {
+    match run.stages.iter().find(|s| s.name == stage) {
+        Some(s) if s.state == "skipped" => format!("{stage} printed nothing: {}", s.reason),
+        _ => "nothing was printed yet".to_owned(),
+    }
 }
 
 /// A stage that the run doesn't have would be waited for in vain.
