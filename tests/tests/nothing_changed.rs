@@ -42,6 +42,8 @@ async fn the_same_commit_again_builds_nothing_and_leaves_the_environments_as_the
         let reason = text(deployed, "reason");
         assert!(reason.contains("is there already"), "{reason}");
     }
+    let promoted = text(stage(&again, "promote")?, "reason");
+    assert!(promoted.contains("is there already"), "{promoted}");
     assert_eq!(containers(&here)?, before, "something was deployed again");
     assert_eq!(self::tags(&here).await?, tags, "something was pushed again");
     let of_run = format!("slipway.run={}", text(&again, "run_id"));
@@ -56,7 +58,12 @@ async fn the_same_commit_again_builds_nothing_and_leaves_the_environments_as_the
         .slipway_plain(&["run", "show", text(&again, "run_id")])
         .await?;
     assert!(shown.contains("the same as in run"), "{shown}");
-    eprintln!("{shown}");
+    let id = text(&again, "run_id");
+    let logs = here
+        .slipway(&["run", "logs", id, "--stage", "build", "--follow"])
+        .await?;
+    assert!(logs.good && logs.out.is_empty(), "{logs:?}");
+    assert!(logs.err.contains("the same as in run"), "{logs:?}");
 
     // It is possible all the same, and it is possible to go on from there.
     let fresh = fresh(&here, &repository).await?;
@@ -135,6 +142,52 @@ async fn tests_in_an_environment_run_again_in_the_workspace_that_was_built_befor
     let anew = here.carry(repository.path(), "main").await?;
     assert_eq!(text(&anew, "state"), "succeeded", "{anew:#}");
     assert_eq!(stage(&anew, "build")?["state"], "succeeded", "{anew:#}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_approval_waits_again_and_stays_one_release() -> Result<()> {
+    let setup = Setup {
+        approvals: 1,
+        ..Setup::default()
+    };
+    let Some(here) = Installation::with(setup).await? else {
+        return Ok(());
+    };
+    let repository = services::small("orders", "")?;
+    let first = here.carry(repository.path(), "main").await?;
+    let again = here.carry(repository.path(), "main").await?;
+    for run in [&first, &again] {
+        assert_eq!(
+            (text(run, "state"), text(run, "version")),
+            ("waiting_for_approval", "0.1.0"),
+            "{run:#}"
+        );
+    }
+    was_made_by(&again, &first, &["image", "publish"])?;
+    let id = text(&again, "run_id");
+    let approved = here.slipway(&["approve", id, "--wait"]).await?;
+    assert!(approved.good, "{approved:?}");
+    let first = here.at_rest(text(&first, "run_id")).await?;
+    assert_eq!(text(&first, "state"), "cancelled", "{first:#}");
+    let reason = text(&first, "reason");
+    assert!(reason.contains("of the same commit"), "{reason}");
+
+    let third = here.carry(repository.path(), "main").await?;
+    assert_eq!(text(&third, "state"), "waiting_for_approval", "{third:#}");
+    let approved = here
+        .slipway(&["approve", text(&third, "run_id"), "--wait"])
+        .await?;
+    assert!(approved.good, "{approved:?}");
+    let listed = here.slipway(&["release", "list"]).await?.json()?;
+    assert_eq!(listed["releases"].as_array().map(Vec::len), Some(1));
+    let release = &listed["releases"][0];
+    assert_eq!(
+        (text(release, "version"), text(release, "run_id")),
+        ("0.1.0", id),
+        "{listed:#}"
+    );
+    assert_eq!(release["candidates"].as_array().map(Vec::len), Some(1));
     Ok(())
 }
 
