@@ -5,6 +5,7 @@ use std::fmt;
 use bus::aggregates::UpdateError;
 use domain::ids::InvalidId;
 use domain::run::Refusal;
+pub(crate) use service_kit::cause::chain;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -149,18 +150,4 @@ pub(crate) fn not_updated(subject: String, error: UpdateError<Refusal>) -> Error
         },
         UpdateError::Bus(error) => Error::Bus(error),
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -1,9 +1,8 @@
 //! From an error to how a stage ended.
 
-use std::error::Error as StdError;
-
 use domain::stage::{Failure, Outcome};
 use registry::ErrorClass;
+use service_kit::cause::chain;
 
 /// Why a stage did not succeed.
 #[derive(Debug)]
@@ -53,14 +52,4 @@ impl Stopped {
             retryable,
         }
     }
-}
-
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -5,6 +5,7 @@
 //! `CancellationToken`, and an error becomes an exit code and a readable text.
 
 pub mod auth;
+pub mod cause;
 pub mod config;
 pub mod grpc;
 pub mod health;

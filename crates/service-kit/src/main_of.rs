@@ -64,7 +64,7 @@ where
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            eprintln!("{name}: {}", crate::cause::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

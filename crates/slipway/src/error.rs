@@ -64,7 +64,7 @@ pub enum CliError {
     #[error("can't write the output: {0}")]
     Output(#[from] io::Error),
     /// `slipway up` ended badly.
-    #[error("{0:#}")]
+    #[error("{}", service_kit::cause::chain(.0.as_ref()))]
     Up(anyhow::Error),
 }
 

@@ -29,7 +29,7 @@ pub struct DeployArgs {
     #[arg(long = "to", value_name = "ENVIRONMENT")]
     environment: String,
     /// Why; it is kept with the run
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
     /// Wait until it is done or waits for approval
     #[arg(long, short)]

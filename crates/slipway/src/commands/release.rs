@@ -17,8 +17,8 @@ Examples:
   slipway release list
   slipway release list --service delivery --output json | jq -r '.releases[0].version'
 
-RUNS IN names the environments that run exactly this digest. Other candidates of the same version are other images:
-`slipway release show` tells where each of them runs.";
+RUNS IN names the environments that run exactly this digest. Other candidates of the same
+version are other images: `slipway release show` tells where each of them runs.";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:

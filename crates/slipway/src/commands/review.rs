@@ -24,7 +24,7 @@ pub struct ReviewArgs {
     #[arg(long, value_name = "ENVIRONMENT")]
     environment: Option<String>,
     /// Why; it is kept with the run
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
     /// Wait until the run has ended or waits again
     #[arg(long, short)]

@@ -25,7 +25,7 @@ pub struct RollbackArgs {
     #[arg(long = "to", value_name = "VERSION")]
     version: Option<String>,
     /// Why; it is kept with the run
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
     /// Wait until it is done
     #[arg(long, short)]

@@ -57,3 +57,18 @@ async fn doctor_says_that_there_is_no_gateway_and_how_to_start_it() {
             .contains("nothing answers at 127.0.0.1:1")
     );
 }
+
+#[tokio::test]
+async fn doctor_says_once_what_to_do_without_an_engine() {
+    let program = Program::alone().with("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let examination: Value =
+        serde_json::from_str(&program.run(&["doctor", "--output", "json"]).await.out).unwrap();
+    let docker = check(&examination, "docker");
+    let detail = docker["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("no Docker engine answers at unix:///nowhere/docker.sock: "),
+        "{detail}"
+    );
+    assert!(!detail.contains("apt-get"), "{detail}");
+    assert!(docker["mend"].as_str().unwrap().contains("apt-get"));
+}

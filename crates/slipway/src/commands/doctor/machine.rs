@@ -23,18 +23,28 @@ pub(super) async fn docker(needed: bool) -> Check {
             "docker",
             format!("engine {} at {}", engine.version(), engine.host()),
         ),
-        Ok(Err(error)) => Check::bad(
-            "docker",
-            needed,
-            error.to_string(),
-            mend_docker(&error.to_string()),
-        ),
+        Ok(Err(error)) => {
+            let why = without_advice(&error);
+            let mend = mend_docker(&why);
+            Check::bad("docker", needed, why, mend)
+        }
         Err(_) => Check::bad(
             "docker",
             needed,
             "the engine does not answer",
             mend_docker(""),
         ),
+    }
+}
+
+/// What is wrong, without what to do about it: that is said below.
+fn without_advice(error: &engine::Error) -> String {
+    match error {
+        engine::Error::Unreachable { host, source } => {
+            let cause = crate::failure::root_cause(source.as_ref());
+            format!("no Docker engine answers at {host}: {cause}")
+        }
+        other => service_kit::cause::chain(other),
     }
 }
 

@@ -21,7 +21,7 @@ pub struct CancelArgs {
     #[command(flatten)]
     run: RunArg,
     /// Why; it is kept with the run
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
 }
 

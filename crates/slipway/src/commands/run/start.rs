@@ -20,9 +20,9 @@ Examples:
   slipway run start --repository . --ref fix-totals --proposal 42       build and test only, deploy nothing
   slipway run start --repository . --ref main --wait --output json | jq -r '.runs[].version'
 
-In a repository of several services there is a run for each folder that has a slipway.yaml, also where nothing changed;
---service starts one alone. Only pushes and pull requests that a webhook or an event tells of leave out what they don't
-change.";
+In a repository of several services there is a run for each folder that has a slipway.yaml, also
+where nothing changed; --service starts one alone. Only pushes and pull requests that a webhook or
+an event tells of leave out the services that they don't change.";
 
 /// Which commit, and whether to wait.
 #[derive(Debug, Args)]
