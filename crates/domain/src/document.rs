@@ -8,7 +8,7 @@ mod reader;
 
 use std::ops::Range;
 
-pub(crate) use load::load;
+pub(crate) use load::{load, load_all};
 pub(crate) use reader::{Fields, Reader, refuse_both};
 
 /// A value and its place, in bytes of the file.

@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod diagnostic;
 mod document;
 pub mod ids;
+pub mod manifest;
 pub mod plan;
 pub mod platform;
 pub mod release;

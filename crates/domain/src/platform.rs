@@ -1,11 +1,13 @@
 //! `platform.yaml`: what an organisation says once for all its services.
 
+mod kubernetes;
 mod read;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use kubernetes::KubernetesTarget;
 pub use read::{lint, parse};
 
 use crate::ids::{EnvironmentName, ServiceName};
@@ -134,19 +136,6 @@ fn allow_names(schema: &mut schemars::Schema) {
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub struct DockerTarget {}
-
-/// A namespace of a Kubernetes cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct KubernetesTarget {
-    /// A context of the deployer's kubeconfig. Absent: the cluster that the deployer runs in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context: Option<String>,
-    /// The namespace. Absent: the name of the environment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::spec::DnsLabel>")]
-    pub namespace: Option<String>,
-}
 
 /// A repository with one or more services. Also just its URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

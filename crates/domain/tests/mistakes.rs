@@ -78,6 +78,7 @@ mistakes! { organisation:
     platform_with_bad_addresses = "registries:\n  development: { address: \"http://localhost:5000\" }\n  production: { address: r.example.org/team, endpoint: r.example.org }\nenvironments: { test: {} }\n";
     platform_in_wrong_order = "registries:\n  development: { address: localhost:5000 }\n  production: { address: r.example.org }\nenvironments:\n  production: { production: true }\n  test: {  production: false }\n";
     platform_with_unknown_target = "registries:\n  development: { address: localhost:5000 }\n  production: { address: r.example.org }\nenvironments:\n  Test: { target: dcoker, approvals: yes }\n  production: { target: { kubernetes: { name: x } } }\n";
+    platform_with_a_bad_cluster = "registries:\n  development: { address: localhost:5000 }\n  production: { address: r.example.org }\nenvironments:\n  test: { target: { kubernetes: { kubeconfig: \"kubernetes:a/b/c\", namespace: Shop, registry: \"http://r:5000\" } } }\n  production:\n    target: { kubernetes: { kubeconfig: /root/.kube/config, image_pull_secrets: [good.one, Bad_One], overwrite_changes: maybe, cluster: x } }\n";
     platform_without_environments = "registries:\n  development: { address: localhost:5000 }\n  production: { address: r.example.org, prefix: Team }\nenvironments: {}\nconventions: { image: service }\n";
 }
 

@@ -19,29 +19,7 @@ const MAX_NODES: usize = 20_000;
 
 /// Reads the one document of a file; `example` is what to put into an empty file.
 pub(crate) fn load(source: &Source, example: &str) -> Result<Node, Box<Diagnostic>> {
-    if source.text.len() > MAX_BYTES {
-        let message = format!(
-            "the file is {} bytes long; at most {MAX_BYTES} are read",
-            source.text.len()
-        );
-        let mut diagnostic = source.error(0..0, message);
-        diagnostic.help =
-            Some("large data belongs in a file of its own in the repository".to_owned());
-        return Err(Box::new(diagnostic));
-    }
-    let options = granit_parser::options! {
-        emit_comments: false,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-    };
-    let mut loader = Loader {
-        source,
-        parser: Parser::new_from_str_with_options(&source.text, options),
-        anchors: HashMap::new(),
-        nodes: 0,
-        open: Vec::new(),
-    };
-    let root = loader.document()?;
+    let root = Loader::new(source)?.document()?;
     match root {
         Some(node) if !node.is_null() => Ok(node),
         _ => Err(Box::new(
@@ -50,6 +28,13 @@ pub(crate) fn load(source: &Source, example: &str) -> Result<Node, Box<Diagnosti
                 .help(format!("the least that it must say is\n{example}")),
         )),
     }
+}
+
+/// Reads every document of a file that has something in it.
+pub(crate) fn load_all(source: &Source) -> Result<Vec<Node>, Box<Diagnostic>> {
+    let mut nodes = Loader::new(source)?.documents()?;
+    nodes.retain(|node| !node.is_null());
+    Ok(nodes)
 }
 
 struct Loader<'s, I: granit_parser::BorrowedInput<'s>> {
@@ -63,7 +48,48 @@ struct Loader<'s, I: granit_parser::BorrowedInput<'s>> {
 
 type Step<T> = Result<T, Box<Diagnostic>>;
 
+impl<'s> Loader<'s, granit_parser::StrInput<'s>> {
+    fn new(source: &'s Source) -> Step<Self> {
+        if source.text.len() > MAX_BYTES {
+            let message = format!(
+                "the file is {} bytes long; at most {MAX_BYTES} are read",
+                source.text.len()
+            );
+            let mut diagnostic = source.error(0..0, message);
+            diagnostic.help =
+                Some("large data belongs in a file of its own in the repository".to_owned());
+            return Err(Box::new(diagnostic));
+        }
+        let options = granit_parser::options! {
+            emit_comments: false,
+            flow_nesting_limit: MAX_DEPTH,
+            block_nesting_limit: MAX_DEPTH,
+        };
+        Ok(Self {
+            source,
+            parser: Parser::new_from_str_with_options(&source.text, options),
+            anchors: HashMap::new(),
+            nodes: 0,
+            open: Vec::new(),
+        })
+    }
+}
+
 impl<'s, I: granit_parser::BorrowedInput<'s>> Loader<'s, I> {
+    fn documents(&mut self) -> Step<Vec<Node>> {
+        let mut roots = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(roots),
+                Event::StreamStart | Event::DocumentEnd => {}
+                // Each document has anchors of its own.
+                Event::DocumentStart(..) => self.anchors.clear(),
+                event => roots.push(self.node(event, span, 0)?),
+            }
+        }
+    }
+
     fn document(&mut self) -> Step<Option<Node>> {
         let mut root = None;
         loop {

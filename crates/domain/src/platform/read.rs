@@ -1,5 +1,7 @@
 //! `platform.yaml` from its text.
 
+mod kubernetes;
+
 use indexmap::IndexMap;
 
 use super::{
@@ -105,7 +107,7 @@ fn registry(r: &mut Reader<'_>, registries: &Fields<'_>, key: &str) -> Option<Re
     }
     let address = r
         .name(&fields, "address")
-        .and_then(|text| address(r, &fields, text));
+        .and_then(|text| address(r, &fields, "address", text));
     let endpoint = r
         .name(&fields, "endpoint")
         .and_then(|text| endpoint(r, &fields, &text));
@@ -121,11 +123,17 @@ fn registry(r: &mut Reader<'_>, registries: &Fields<'_>, key: &str) -> Option<Re
     })
 }
 
-fn address(r: &mut Reader<'_>, fields: &Fields<'_>, text: String) -> Option<String> {
-    let span = fields.get("address")?.span.clone();
-    let what = fields.path("address");
+/// The address of a registry, under `key`.
+fn address(r: &mut Reader<'_>, fields: &Fields<'_>, key: &str, text: String) -> Option<String> {
+    let span = fields.get(key)?.span.clone();
+    let what = fields.path(key);
     if let Some((_, rest)) = text.split_once("://") {
-        let help = format!("write `{rest}`; `endpoint` says how Slipway itself reaches it");
+        let help = match key {
+            "address" => {
+                format!("write `{rest}`; `endpoint` says how Slipway itself reaches it")
+            }
+            _ => format!("write `{rest}`"),
+        };
         r.error_help(
             span,
             format!("`{what}` is the beginning of image names and has no scheme"),
@@ -137,7 +145,10 @@ fn address(r: &mut Reader<'_>, fields: &Fields<'_>, text: String) -> Option<Stri
         r.error_help(
             span,
             format!("`{what}` has a path"),
-            format!("write `address: {host}` and `prefix: {path}`"),
+            match key {
+                "address" => format!("write `address: {host}` and `prefix: {path}`"),
+                _ => format!("write `{host}`; the path of each image stays as it is"),
+            },
         );
         return None;
     }
@@ -269,10 +280,7 @@ fn target(r: &mut Reader<'_>, environment: &Fields<'_>) -> Option<Target> {
     if let Value::Scalar { text, .. } = &node.value {
         return match text.as_str() {
             "docker" => Some(Target::default()),
-            "kubernetes" => Some(Target::Kubernetes(KubernetesTarget {
-                context: None,
-                namespace: None,
-            })),
+            "kubernetes" => Some(Target::Kubernetes(KubernetesTarget::default())),
             other => {
                 let help = match nearest(other, TARGETS) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -294,23 +302,17 @@ fn target(r: &mut Reader<'_>, environment: &Fields<'_>) -> Option<Target> {
     if r.section(&fields, "docker", &[]).is_some() {
         return Some(Target::Docker(DockerTarget {}));
     }
-    let Some(kubernetes) = r.section(&fields, "kubernetes", &["context", "namespace"]) else {
-        if TARGETS.iter().all(|t| fields.entry(t).is_none()) {
-            r.error_help(
-                fields.span,
-                format!("`{what}` names no target"),
-                "write `docker` or `kubernetes: { … }`",
-            );
-        }
-        return None;
-    };
-    let context = r.name(&kubernetes, "context");
-    let namespace = r.name(&kubernetes, "namespace").filter(|text| {
-        let span = kubernetes.get("namespace").map_or(0..0, |n| n.span.clone());
-        // Namespaces follow the same rule as environments.
-        label_text::<EnvironmentName>(r, span, &kubernetes.path("namespace"), text).is_some()
-    });
-    Some(Target::Kubernetes(KubernetesTarget { context, namespace }))
+    if let Some(kubernetes) = r.section(&fields, "kubernetes", &kubernetes::KEYS) {
+        return Some(Target::Kubernetes(kubernetes::target(r, &kubernetes)));
+    }
+    if TARGETS.iter().all(|t| fields.entry(t).is_none()) {
+        r.error_help(
+            fields.span,
+            format!("`{what}` names no target"),
+            "write `docker` or `kubernetes: { … }`",
+        );
+    }
+    None
 }
 
 fn repositories(r: &mut Reader<'_>, root: &Fields<'_>) -> Vec<Repository> {

@@ -44,6 +44,9 @@ pub struct Rolling {
     pub max_surge: Batch,
     /// How many replicas may be missing from the wanted number.
     pub max_unavailable: Batch,
+    /// How long a new replica must stay ready before it counts; on Kubernetes targets. Absent: it counts at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_ready: Option<TimeSpan>,
 }
 
 impl Default for Rolling {
@@ -51,6 +54,7 @@ impl Default for Rolling {
         Self {
             max_surge: Batch::Count(1),
             max_unavailable: Batch::Count(0),
+            min_ready: None,
         }
     }
 }

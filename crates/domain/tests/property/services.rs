@@ -223,6 +223,7 @@ fn strategy() -> impl Strategy<Value = domain::spec::Strategy> {
             S::Rolling(Rolling {
                 max_surge: Batch::Count(surge),
                 max_unavailable,
+                min_ready: None,
             })
         }),
         (time(), time(), analysis.clone()).prop_map(|(monitor, keep_old, analysis)| {

@@ -105,7 +105,7 @@ fn strategy(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Strategy> {
             }
         }
     }
-    if let Some(rolling) = r.section(&fields, "rolling", &["max_surge", "max_unavailable"]) {
+    if let Some(rolling) = r.section(&fields, "rolling", &ROLLING) {
         return self::rolling(r, &rolling).map(Strategy::Rolling);
     }
     if let Some(blue_green) = r.section(&fields, "blue_green", &["monitor", "keep_old", "analysis"])
@@ -135,6 +135,8 @@ fn strategy(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Strategy> {
     None
 }
 
+const ROLLING: [&str; 3] = ["max_surge", "max_unavailable", "min_ready"];
+
 fn rolling(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Rolling> {
     let default = Rolling::default();
     let max_surge = batch(r, fields, "max_surge").unwrap_or(default.max_surge);
@@ -154,6 +156,7 @@ fn rolling(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Rolling> {
     Some(Rolling {
         max_surge,
         max_unavailable,
+        min_ready: r.parsed(fields, "min_ready"),
     })
 }
 
