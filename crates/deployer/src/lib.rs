@@ -1,7 +1,7 @@
 //! Rolls releases out to environments and back.
 //!
-//! Jobs: `deploy` (stages `deploy:<environment>`). Events out: `StageStarted` and `StageEnded` of runs, `Started` and
-//! `Ended` of rollouts. Questions: `slipway.deployer.v1.DeployerService`. Configuration: [`Config`].
+//! Jobs: `deploy` (stages `deploy:<environment>` and `restore:<environment>`). Events out: `StageStarted` and `StageEnded` of runs, `Started`,
+//! `RestoreStarted` and `Ended` of rollouts. Questions: `slipway.deployer.v1.DeployerService`. Configuration: [`Config`].
 //!
 //! A rollout is a loop: look at what is there, let [`rolling`] decide, do it. The loop keeps nothing that can't be
 //! seen on the target, so another deployer goes on where one stopped.
@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod grpc;
 mod on_deploy;
+mod on_restore;
 mod placement;
 mod repair;
 pub mod rolling;

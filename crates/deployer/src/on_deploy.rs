@@ -22,7 +22,7 @@ use crate::voice::Voice;
 use crate::wanted::{Wanted, not_done_here};
 
 /// How often to look at a rollout that waits for its turn.
-const TURN: Duration = Duration::from_secs(1);
+pub(crate) const TURN: Duration = Duration::from_secs(1);
 /// What whoever ends an abandoned rollout to begin another says.
 const CLEANS_UP: &str = "the next rollout cleans up";
 
@@ -54,7 +54,7 @@ pub(crate) async fn admit(deployer: &Deployer, run: &Run, environment: &Environm
 }
 
 /// The rollouts; an abandoned one is ended. The next rollout starts from whatever it left.
-async fn without_abandoned(
+pub(crate) async fn without_abandoned(
     deployer: &Deployer,
     key: &(EnvironmentName, ServiceName),
 ) -> Result<Rollouts, bus::Error> {
@@ -128,7 +128,7 @@ async fn rollout(
                 let reason = format!("{}; {}", failure.reason, back.words());
                 let outcome = with_reason(how, *failure, reason.clone());
                 match back {
-                    Back::Settled(_) => (End::RolledBack { reason }, outcome),
+                    Back::Settled { .. } | Back::Stays(_) => (End::RolledBack { reason }, outcome),
                     // The rollout stays the active one: the next attempt goes on with it, or else the repair.
                     Back::Unsettled(_) => return Ok(outcome),
                 }

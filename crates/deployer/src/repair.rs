@@ -61,7 +61,7 @@ async fn look_at_all(deployer: &Deployer, all: &[Deployed], well: &HashSet<Well>
             }
         };
         let (environment, service) = &deployed.key;
-        if rollouts.active.is_some() {
+        if rollouts.active.is_some() || rollouts.restoring.is_some() {
             if let Err(error) = end_abandoned(deployer, &deployed.key, &rollouts).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(

@@ -18,7 +18,7 @@ use worker::{ActiveRuns, Admit, StageHandler, Work, Worker, new_worker_id};
 
 use crate::docker::{Docker, entry};
 use crate::grpc::Questions;
-use crate::{Config, Error, on_deploy, repair};
+use crate::{Config, Error, on_deploy, on_restore, repair};
 
 /// Our name in errors about secrets and in logs.
 pub(crate) const SERVICE: &str = "deployer";
@@ -113,17 +113,21 @@ impl StageHandler for Deployer {
     const CLEAN_UP: Duration = Duration::from_secs(10 * 60);
 
     async fn admit(&self, run: &Run, stage: &StageName) -> Admit {
-        match stage.environment() {
-            Some(environment) => on_deploy::admit(self, run, environment).await,
-            None => Admit::Now,
+        match stage {
+            StageName::Deploy(environment) => on_deploy::admit(self, run, environment).await,
+            StageName::Restore(environment) => on_restore::admit(self, run, environment).await,
+            _ => Admit::Now,
         }
     }
 
     async fn handle(&self, work: Work) -> Outcome {
-        match work.stage.environment() {
-            Some(environment) => on_deploy::on_deploy(self, &work, environment).await,
-            None => container_stage::outcome::red(
-                "a stage without an environment can't be deployed",
+        match &work.stage {
+            StageName::Deploy(environment) => on_deploy::on_deploy(self, &work, environment).await,
+            StageName::Restore(environment) => {
+                on_restore::on_restore(self, &work, environment).await
+            }
+            other => container_stage::outcome::red(
+                format!("{other} is no deployment; this is a mistake in Slipway"),
                 &[],
             ),
         }

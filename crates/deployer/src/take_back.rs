@@ -1,8 +1,9 @@
-//! Going back to what ran before a rollout that did not succeed.
+//! Going back to what ran before a rollout that did not succeed, or whose tests stopped.
 
 use container_stage::outcome;
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::rollout::{End, Event, Placement, Rollouts};
+use domain::run::StageState;
 use domain::stage::StageName;
 use jiff::Timestamp;
 
@@ -14,8 +15,14 @@ use crate::wanted::Wanted;
 
 /// What became of it, in a few words.
 pub(crate) enum Back {
-    /// The environment is as it was, or as near to it as it gets.
-    Settled(String),
+    /// The environment is as it was.
+    Settled {
+        words: String,
+        /// Where the service answers; empty if nothing of it is left.
+        address: String,
+    },
+    /// It is not, and trying again would not help.
+    Stays(String),
     /// It is not, and trying again may help.
     Unsettled(String),
 }
@@ -23,7 +30,7 @@ pub(crate) enum Back {
 impl Back {
     pub(crate) fn words(&self) -> &str {
         match self {
-            Self::Settled(words) | Self::Unsettled(words) => words,
+            Self::Settled { words, .. } | Self::Stays(words) | Self::Unsettled(words) => words,
         }
     }
 }
@@ -38,7 +45,10 @@ pub(crate) async fn take_back(
 ) -> Back {
     let Some(before) = rollouts.current() else {
         return match deployer.docker.remove_version(wanted).await {
-            Ok(()) => Back::Settled("nothing ran here before, and it was removed again".to_owned()),
+            Ok(()) => Back::Settled {
+                words: "nothing ran here before, and it was removed again".to_owned(),
+                address: String::new(),
+            },
             Err(error) => Back::Unsettled(format!(
                 "removing it failed too: {}",
                 outcome::chain(&error)
@@ -55,7 +65,7 @@ pub(crate) async fn take_back(
         }
     };
     let Some(created) = origin else {
-        return Back::Settled(
+        return Back::Stays(
             "what ran before is not known any more; nothing was taken back".to_owned(),
         );
     };
@@ -63,14 +73,17 @@ pub(crate) async fn take_back(
         Wanted::of(&created.spec, &before.placement, &wanted.environment).at(Some(&before.address));
     voice.say(&format!("going back to {}", back.version)).await;
     match converge(&deployer.docker, &back, until, voice).await {
-        Converged::Done { .. } => Back::Settled(format!("{} serves as before", back.version)),
+        Converged::Done { address, .. } => Back::Settled {
+            words: format!("{} serves as before", back.version),
+            address,
+        },
         Converged::Failed { failure, how } => {
             let words = format!(
                 "going back to {} failed too: {}",
                 back.version, failure.reason
             );
             if how == Ended::Red {
-                Back::Settled(words)
+                Back::Stays(words)
             } else {
                 Back::Unsettled(words)
             }
@@ -79,66 +92,108 @@ pub(crate) async fn take_back(
     }
 }
 
-/// A rollout whose run has ended without it: its deployer was stopped for good before it could say so, and nobody else
-/// had to go on. If it is the active one, nothing else happens in the environment until it is ended.
+/// A rollout, or the taking out of one, whose run has ended without it: its deployer was stopped for good before it
+/// could say so, and nobody else had to go on. Nothing else happens in the environment until it is ended.
 pub(crate) struct Abandoned<'a> {
     deployer: &'a Deployer,
     key: &'a (EnvironmentName, ServiceName),
     placement: Placement,
+    direction: Direction,
+}
+
+/// Which way the version was going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    In,
+    Out,
+}
+
+/// What is under way, if anything is.
+fn under_way(rollouts: &Rollouts) -> Option<(&Placement, Direction)> {
+    let coming = rollouts.active.as_ref().map(|p| (p, Direction::In));
+    coming.or_else(|| rollouts.restoring.as_ref().map(|p| (p, Direction::Out)))
 }
 
 impl<'a> Abandoned<'a> {
-    /// The active rollout, if it is abandoned.
+    /// What is under way, if it is abandoned.
     pub(crate) async fn of(
         deployer: &'a Deployer,
         key: &'a (EnvironmentName, ServiceName),
         rollouts: &Rollouts,
     ) -> Result<Option<Self>, bus::Error> {
-        let Some(placement) = &rollouts.active else {
+        let Some((placement, direction)) = under_way(rollouts) else {
             return Ok(None);
         };
         let run = deployer.runs.get(&placement.run).await?;
-        let stage = StageName::Deploy(key.0.clone());
-        let stage = run.as_ref().and_then(|run| run.stage(&stage));
-        let is_over = stage.is_none_or(|s| s.finished_at().is_some());
+        let stage = |name: StageName| run.as_ref().and_then(|run| run.stage(&name));
+        let is_over = match direction {
+            Direction::In => {
+                stage(StageName::Deploy(key.0.clone())).is_none_or(|s| s.finished_at().is_some())
+            }
+            // After a retry by a person the version comes in anew, before it may have to be taken out again.
+            Direction::Out => stage(StageName::Restore(key.0.clone()))
+                .is_none_or(|s| matches!(s.state, StageState::Pending | StageState::Ended { .. })),
+        };
         Ok(is_over.then(|| Self {
             deployer,
             key,
             placement: placement.clone(),
+            direction,
         }))
     }
 
-    /// Whether it is still the active one. While nobody can say, it is taken for ended.
+    /// Whether it is still under way. While nobody can say, it is taken for ended.
     pub(crate) async fn is_still(&self) -> bool {
         match self.deployer.rollouts.get(self.key).await {
-            Ok(rollouts) => rollouts
-                .and_then(|r| r.active)
-                .is_some_and(|active| active.run == self.placement.run),
+            Ok(rollouts) => rollouts.is_some_and(|rollouts| self.is_in(&rollouts)),
             Err(_) => false,
         }
     }
 
+    fn is_in(&self, rollouts: &Rollouts) -> bool {
+        under_way(rollouts).is_some_and(|(placement, direction)| {
+            placement.run == self.placement.run && direction == self.direction
+        })
+    }
+
     /// Ends it as it is: whoever does so brings in something else.
     pub(crate) async fn end(&self, words: &str) -> Result<Rollouts, bus::Error> {
-        let run = &self.placement.run;
+        self.end_at(words, String::new()).await
+    }
+
+    /// The same, with where the service answers now.
+    async fn end_at(&self, words: &str, address: String) -> Result<Rollouts, bus::Error> {
         let reason = format!("its deployer stopped before the end; {words}");
+        self.end_as(match self.direction {
+            Direction::In => End::RolledBack { reason },
+            Direction::Out => End::Restored { reason, address },
+        })
+        .await
+    }
+
+    async fn end_as(&self, end: End) -> Result<Rollouts, bus::Error> {
         let ended = Event::Ended {
-            run: run.clone(),
-            end: End::RolledBack { reason },
+            run: self.placement.run.clone(),
+            end,
             at: Timestamp::now(),
         };
         update(&self.deployer.rollouts, self.key, |rollouts| {
-            rollouts
-                .active
-                .as_ref()
-                .is_some_and(|active| active.run == *run)
-                .then(|| ended.clone())
+            self.is_in(rollouts).then(|| ended.clone())
         })
         .await
     }
 
     /// Takes it back, and ends it.
     pub(crate) async fn take_back(&self, rollouts: &Rollouts) -> Result<(), bus::Error> {
+        let run = &self.placement.run;
+        let current = rollouts.current().map(|current| &current.placement.run);
+        if self.direction == Direction::Out && current != Some(run) {
+            return self.end("something newer is there").await.map(drop);
+        }
+        let earlier = match self.direction {
+            Direction::In => rollouts.clone(),
+            Direction::Out => rollouts.clone().without(run),
+        };
         let origin = self.deployer.runs.get(&self.placement.origin).await?;
         let Some(created) = origin.and_then(|run| run.created) else {
             return self
@@ -150,13 +205,17 @@ impl<'a> Abandoned<'a> {
         match take_back(
             self.deployer,
             &wanted,
-            rollouts,
+            &earlier,
             &Until::Ours(self),
             &Voice::Own,
         )
         .await
         {
-            Back::Settled(words) => self.end(&words).await.map(drop),
+            Back::Settled { words, address } => self.end_at(&words, address).await.map(drop),
+            Back::Stays(words) => {
+                let reason = format!("its deployer stopped before the end; {words}");
+                self.end_as(End::RolledBack { reason }).await.map(drop)
+            }
             Back::Unsettled(words) => {
                 tracing::warn!(
                     "an abandoned rollout of {} in {} stays: {words}",

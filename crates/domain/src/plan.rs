@@ -27,7 +27,7 @@ pub struct Plan {
 pub struct PlannedStage {
     /// Its name.
     pub name: StageName,
-    /// The stages that must succeed before it.
+    /// The stages that must succeed before it; the ones that must end before it, if it restores an environment.
     pub needs: Vec<StageName>,
     /// How long one attempt may take.
     pub time_limit: Duration,
@@ -172,7 +172,7 @@ impl Graph {
     }
 
     /// One environment: approval, promotion if it is fed from the production registry, rollout, and tests where it
-    /// is not production.
+    /// is not production, with the way back if they are red.
     fn enter(
         &mut self,
         spec: &ServiceSpec,
@@ -190,6 +190,7 @@ impl Graph {
         if environment.production || !tests {
             return;
         }
+        let first_test = self.stages.len();
         if let Some(integration) = &spec.test.integration {
             let limit = integration.timeout.map_or(TEST, |t| t.get());
             self.add(StageName::IntegrationTest(name.clone()), limit);
@@ -199,6 +200,21 @@ impl Graph {
                 StageName::LoadTest(name.clone()),
                 load.duration.get() + TEST,
             );
+        }
+        self.restore(name, first_test, deploy_limit(spec));
+    }
+
+    /// Puts the environment back after its tests, which are the stages from `first_test` on. Nothing needs it: what
+    /// comes next does not wait for it.
+    fn restore(&mut self, environment: &EnvironmentName, first_test: usize, time_limit: Duration) {
+        let tests = self.stages[first_test..].iter().map(|s| s.name.clone());
+        let needs: Vec<StageName> = tests.collect();
+        if !needs.is_empty() {
+            self.stages.push(PlannedStage {
+                name: StageName::Restore(environment.clone()),
+                needs,
+                time_limit,
+            });
         }
     }
 }

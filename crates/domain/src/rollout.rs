@@ -23,6 +23,13 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A deployer began to take a completed version out again, because its tests stopped. `Ended` follows, too.
+    RestoreStarted {
+        /// The run that brought it.
+        run: RunId,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// How a rollout ended.
@@ -33,10 +40,17 @@ pub enum End {
         /// Where the service answers.
         address: String,
     },
-    /// The version was taken out again; what ran before still runs.
+    /// What began was taken back; what ran before still runs.
     RolledBack {
         /// Why.
         reason: String,
+    },
+    /// A version that had been complete was taken out again; what was there before it is there again.
+    Restored {
+        /// Why, and what is there now.
+        reason: String,
+        /// Where the service answers; empty if it is not there any more, or something newer is.
+        address: String,
     },
 }
 
@@ -66,13 +80,15 @@ pub struct Placement {
 pub struct Rollouts {
     /// Completed placements that a rollback can go back to, the current one last.
     pub line: Vec<Placed>,
-    /// Every completed placement in the order of time, rollbacks included.
+    /// Every completed placement in the order of time, rollbacks included, but for those that were taken out again.
     pub history: Vec<Placed>,
     /// The rollout under way.
     pub active: Option<Placement>,
-    /// The newest rollout that was taken back, with the reason.
+    /// What is being taken out again, after it had been complete.
+    pub restoring: Option<Placement>,
+    /// The newest version that was taken back or out, in favour of what was there before, with the reason.
     pub last_rolled_back: Option<(Placement, String)>,
-    /// Highest commit order that was brought in completely.
+    /// Highest commit order that was brought in completely, and not taken out again.
     pub highest_order: u64,
     /// Sequence of the last event; what the next append expects.
     pub last_sequence: u64,
@@ -108,15 +124,26 @@ impl Rollouts {
         self.last_sequence = sequence;
         match event {
             Event::Started { placement } => {
-                if self
+                let is_free = self
                     .active
                     .as_ref()
-                    .is_none_or(|active| active.run == placement.run)
-                {
+                    .is_none_or(|active| active.run == placement.run);
+                if is_free && self.restoring.is_none() {
                     self.active = Some(placement);
                 }
             }
+            Event::RestoreStarted { run, .. } => {
+                if self.active.is_none() && self.restoring.is_none() {
+                    self.restoring = self.brought_by(&run).map(|placed| placed.placement.clone());
+                }
+            }
             Event::Ended { run, end, at } => {
+                if let Some(placement) = self.restoring.take_if(|restoring| restoring.run == run) {
+                    if let End::Restored { reason, address } = end {
+                        self.take_out(placement, reason, address);
+                    }
+                    return self;
+                }
                 let Some(placement) = self.active.take_if(|active| active.run == run) else {
                     return self;
                 };
@@ -127,6 +154,7 @@ impl Rollouts {
                         at,
                     }),
                     End::RolledBack { reason } => self.last_rolled_back = Some((placement, reason)),
+                    End::Restored { .. } => {}
                 }
             }
         }
@@ -146,6 +174,39 @@ impl Rollouts {
         self.history.push(placed);
     }
 
+    fn take_out(&mut self, placement: Placement, reason: String, address: String) {
+        let was_current = self
+            .current()
+            .is_some_and(|current| is_of(current, &placement.run));
+        *self = std::mem::take(self).without(&placement.run);
+        let Some(current) = self.line.last_mut().filter(|_| was_current) else {
+            return;
+        };
+        if !address.is_empty() {
+            current.address = address;
+        }
+        self.last_rolled_back = Some((placement, reason));
+    }
+
+    /// What a run brought in, not as a rollback, if it is in the line.
+    fn brought_by(&self, run: &RunId) -> Option<&Placed> {
+        self.line.iter().rev().find(|placed| is_of(placed, run))
+    }
+
+    /// The rollouts as if `run` had not brought its version in.
+    #[must_use]
+    pub fn without(mut self, run: &RunId) -> Self {
+        self.line.retain(|placed| !is_of(placed, run));
+        self.history.retain(|placed| !is_of(placed, run));
+        let orders = self
+            .history
+            .iter()
+            .filter(|placed| !placed.placement.is_rollback)
+            .map(|placed| placed.placement.order);
+        self.highest_order = orders.max().unwrap_or(0);
+        self
+    }
+
     /// What runs there now.
     #[must_use]
     pub fn current(&self) -> Option<&Placed> {
@@ -162,6 +223,11 @@ impl Rollouts {
             .rev()
             .find(|p| p.placement.digest != current.placement.digest)
     }
+}
+
+/// Whether a run brought it in, not as a rollback.
+fn is_of(placed: &Placed, run: &RunId) -> bool {
+    placed.placement.run == *run && !placed.placement.is_rollback
 }
 
 /// Another run of the same service, as far as an environment is concerned.
@@ -208,6 +274,11 @@ impl Rollouts {
                 reason: format!("the rollout of run {} is under way", active.run),
             };
         }
+        if let Some(restoring) = &self.restoring {
+            return Admission::Wait {
+                reason: is_taken_out(restoring),
+            };
+        }
         if wanted {
             return Admission::Go;
         }
@@ -233,6 +304,47 @@ impl Rollouts {
             None => Admission::Go,
         }
     }
+}
+
+/// Whether the version that a run brought may be taken out again now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restoration {
+    /// It may.
+    Go,
+    /// It is being taken out already.
+    Resume,
+    /// Another rollout must end first.
+    Wait {
+        /// Which, and why.
+        reason: String,
+    },
+    /// It is not there, or not any more.
+    Needless,
+}
+
+impl Rollouts {
+    /// Decides whether what `run` brought may be taken out again now.
+    #[must_use]
+    pub fn restoration(&self, run: &RunId) -> Restoration {
+        match (&self.active, &self.restoring) {
+            (_, Some(restoring)) if restoring.run == *run => Restoration::Resume,
+            (_, Some(restoring)) => Restoration::Wait {
+                reason: is_taken_out(restoring),
+            },
+            (Some(active), None) => Restoration::Wait {
+                reason: format!("the rollout of run {} is under way", active.run),
+            },
+            (None, None) if self.brought_by(run).is_some() => Restoration::Go,
+            (None, None) => Restoration::Needless,
+        }
+    }
+}
+
+fn is_taken_out(restoring: &Placement) -> String {
+    format!(
+        "{} of run {} is being taken out again",
+        restoring.version, restoring.run
+    )
 }
 
 #[cfg(test)]

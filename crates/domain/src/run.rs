@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod decide;
 pub mod event;
+mod restore;
 pub mod state;
 
 pub use apply::IllegalTransition;

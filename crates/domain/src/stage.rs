@@ -24,6 +24,8 @@ pub enum StageName {
     IntegrationTest(EnvironmentName),
     /// Puts load on the deployed service.
     LoadTest(EnvironmentName),
+    /// Puts an environment back to what it was, where the version's tests stopped there.
+    Restore(EnvironmentName),
     /// Waits for the people who must agree.
     Approve(EnvironmentName),
     /// Copies the release by digest to the production registry and tags it there.
@@ -39,7 +41,7 @@ pub enum JobKind {
     Test,
     /// `publish` and `promote`, done by the registry-promoter.
     Promote,
-    /// `deploy`, done by the deployer.
+    /// `deploy` and `restore`, done by the deployer.
     Deploy,
 }
 
@@ -59,7 +61,7 @@ impl StageName {
             | Self::IntegrationTest(_)
             | Self::LoadTest(_) => Some(JobKind::Test),
             Self::Publish | Self::Promote => Some(JobKind::Promote),
-            Self::Deploy(_) => Some(JobKind::Deploy),
+            Self::Deploy(_) | Self::Restore(_) => Some(JobKind::Deploy),
             Self::Approve(_) => None,
         }
     }
@@ -78,9 +80,11 @@ impl StageName {
     #[must_use]
     pub fn environment(&self) -> Option<&EnvironmentName> {
         match self {
-            Self::Deploy(e) | Self::IntegrationTest(e) | Self::LoadTest(e) | Self::Approve(e) => {
-                Some(e)
-            }
+            Self::Deploy(e)
+            | Self::IntegrationTest(e)
+            | Self::LoadTest(e)
+            | Self::Restore(e)
+            | Self::Approve(e) => Some(e),
             Self::Build
             | Self::UnitTest
             | Self::Image
@@ -103,6 +107,7 @@ impl fmt::Display for StageName {
             Self::Deploy(e) => write!(f, "deploy:{e}"),
             Self::IntegrationTest(e) => write!(f, "integration-test:{e}"),
             Self::LoadTest(e) => write!(f, "load-test:{e}"),
+            Self::Restore(e) => write!(f, "restore:{e}"),
             Self::Approve(e) => write!(f, "approve:{e}"),
         }
     }
@@ -118,6 +123,7 @@ impl FromStr for StageName {
                 "deploy" => return Ok(Self::Deploy(environment)),
                 "integration-test" => return Ok(Self::IntegrationTest(environment)),
                 "load-test" => return Ok(Self::LoadTest(environment)),
+                "restore" => return Ok(Self::Restore(environment)),
                 "approve" => return Ok(Self::Approve(environment)),
                 _ => {}
             }
@@ -133,7 +139,7 @@ impl FromStr for StageName {
                 kind: "stage name",
                 text: text.chars().take(80).collect(),
                 rule: "build, unit-test, image, functional-test, publish, promote, or deploy, integration-test, \
-                       load-test, approve with ':' and an environment",
+                       load-test, restore, approve with ':' and an environment",
             }),
         }
     }
@@ -328,6 +334,7 @@ mod tests {
             "deploy:test",
             "integration-test:test",
             "load-test:staging-eu",
+            "restore:test",
             "approve:production",
         ];
         for text in names {

@@ -24,7 +24,12 @@ pub fn run(run: &Run) -> v1::Run {
             .image_digest()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        stages: run.stages.iter().map(stage).collect(),
+        stages: run
+            .stages
+            .iter()
+            .filter(|s| s.is_shown())
+            .map(stage)
+            .collect(),
         reason: run.reason(),
         repository: run.change.repository.clone(),
         reference: run.change.reference.clone(),

@@ -100,13 +100,13 @@ impl Held {
         std::str::from_utf8(question).is_ok_and(|key| self.lock().held.contains_key(key))
     }
 
-    /// Stops what `run` says should stop: everything when it is cancelled, and an attempt that another worker ended
-    /// because it took this one for gone.
+    /// Stops what `run` says should stop: when it is cancelled, all but what puts an environment back; and an attempt
+    /// that another worker ended because it took this one for gone.
     pub(crate) fn heed(&self, run: &Run) {
         let stages = self.lock();
         let news = |holding: &&Holding| holding.run == run.id && holding.since < run.last_sequence;
         for holding in stages.held.values().filter(news) {
-            if let Some(reason) = run.stop_reason() {
+            if let Some(reason) = run.stop_reason(&holding.stage) {
                 holding.stop.cancel(&reason);
             } else if is_over(run, &holding.stage, holding.attempt) {
                 holding.stop.shut_down("another worker ended this attempt");

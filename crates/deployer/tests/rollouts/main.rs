@@ -4,5 +4,6 @@ mod bench;
 mod crashes;
 mod failures;
 mod order;
+mod restores;
 mod runs;
 mod updates;

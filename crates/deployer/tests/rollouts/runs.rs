@@ -20,7 +20,7 @@ pub(crate) const READY: &str =
 pub(crate) struct Wish<'a> {
     pub(crate) version: &'a str,
     pub(crate) digest: &'a Digest,
-    /// The `deploy` section of `slipway.yaml`.
+    /// The `deploy` section of `slipway.yaml`, and what follows it.
     pub(crate) deploy: &'a str,
     pub(crate) kind: Kind,
 }

@@ -66,6 +66,7 @@ fn a_change_passes_through_everything_that_the_service_declares() {
             "deploy:test <- publish",
             "integration-test:test <- deploy:test",
             "load-test:test <- integration-test:test",
+            "restore:test <- integration-test:test load-test:test",
             "approve:production <- load-test:test",
             "promote <- approve:production",
             "deploy:production <- promote",
@@ -160,7 +161,7 @@ fn a_version_is_promoted_once_before_the_first_production() {
 }
 
 #[test]
-fn each_environment_that_is_not_production_is_tested() {
+fn each_environment_that_is_not_production_is_tested_and_can_be_put_back() {
     let plan = planned(FULL, THREE, &Kind::Change);
     let tests: Vec<_> = graph(&plan)
         .into_iter()
@@ -171,9 +172,11 @@ fn each_environment_that_is_not_production_is_tested() {
         [
             "integration-test:test <- deploy:test",
             "load-test:test <- integration-test:test",
+            "restore:test <- integration-test:test load-test:test",
             "approve:staging <- load-test:test",
             "integration-test:staging <- deploy:staging",
             "load-test:staging <- integration-test:staging",
+            "restore:staging <- integration-test:staging load-test:staging",
             "promote <- load-test:staging",
         ]
     );
@@ -258,6 +261,7 @@ fn time_limits_are_the_service_files_or_the_defaults() {
         ("deploy:test", 20.0),
         ("integration-test:test", 3.0),
         ("load-test:test", 15.5),
+        ("restore:test", 20.0),
         ("promote", 15.0),
     ];
     for (stage, expected) in table {

@@ -243,7 +243,7 @@ impl Run {
         outcome: Outcome,
         at: Timestamp,
     ) -> Result<(), IllegalTransition> {
-        let cancelled = self.cancelled.is_some();
+        let cancelled = self.stop_reason(name).is_some();
         let stage = self.stage_mut(name, "StageEnded")?;
         match &stage.state {
             StageState::Running {
@@ -355,8 +355,8 @@ impl Run {
             })
     }
 
-    /// Begins every stopped stage anew. An approval that stands is not asked for again; one that was refused, or not
-    /// come to, is.
+    /// Begins every stopped stage anew, and what was done in an environment that was put back since. An approval that
+    /// stands is not asked for again; one that was refused, or not come to, is.
     fn retry(&mut self) -> Result<(), IllegalTransition> {
         let stopped = |s: &Stage| s.state.is_stopped();
         if !self.state().is_ended() || !self.stages.iter().any(stopped) {
@@ -366,7 +366,9 @@ impl Run {
             ));
         }
         self.cancelled = None;
-        for stage in self.stages.iter_mut().filter(|s| stopped(s)) {
+        let undone = self.undone();
+        let again = |s: &Stage| stopped(s) || undone.contains(&s.name);
+        for stage in self.stages.iter_mut().filter(|s| again(s)) {
             stage.forgiven = stage.attempts.last().map_or(0, |a| a.number);
             stage.state = StageState::Pending;
         }
@@ -416,13 +418,11 @@ impl Run {
         if begun {
             return None;
         }
-        if let Some((by, reason)) = &self.cancelled {
-            let why = if reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {reason}")
-            };
-            return cancel(format!("cancelled by {}{why}", by.0));
+        if let StageName::Restore(environment) = &stage.name {
+            return self.settled_restore(stage, environment, at);
+        }
+        if let Some(reason) = self.cancelled_by() {
+            return cancel(reason);
         }
         if !matches!(stage.state, StageState::Pending) {
             return None;
@@ -440,14 +440,16 @@ impl Run {
         }
         Some(match stage.name {
             StageName::Approve(_) => StageState::WaitingForApproval { since: at },
-            _ => {
-                let attempt = stage.attempts.last().map_or(0, |a| a.number) + 1;
-                StageState::Ready {
-                    attempt,
-                    not_before: at,
-                }
-            }
+            _ => ready(stage, at),
         })
+    }
+}
+
+/// The next attempt, as soon as somebody claims it.
+pub(super) fn ready(stage: &Stage, at: Timestamp) -> StageState {
+    StageState::Ready {
+        attempt: stage.attempts.last().map_or(0, |a| a.number) + 1,
+        not_before: at,
     }
 }
 

@@ -164,7 +164,7 @@ impl Run {
         worker: &WorkerId,
         now: Timestamp,
     ) -> Option<Event> {
-        let outcome = match self.stop_reason() {
+        let outcome = match self.stop_reason(stage) {
             Some(reason) => Outcome::Cancelled { reason },
             None => Outcome::Errored {
                 failure: Box::new(Failure::because(format!(
@@ -176,15 +176,13 @@ impl Run {
         self.end(stage, attempt, outcome, now)
     }
 
-    /// Whether the worker of a running stage should stop it, and why.
+    /// Whether the worker of a running stage should stop it, and why. What puts an environment back is never stopped.
     #[must_use]
-    pub fn stop_reason(&self) -> Option<String> {
-        let (by, reason) = self.cancelled.as_ref()?;
-        Some(if reason.is_empty() {
-            format!("cancelled by {}", by.0)
-        } else {
-            format!("cancelled by {}: {reason}", by.0)
-        })
+    pub fn stop_reason(&self, stage: &StageName) -> Option<String> {
+        if matches!(stage, StageName::Restore(_)) {
+            return None;
+        }
+        self.cancelled_by()
     }
 
     /// Somebody agrees to a deployment.

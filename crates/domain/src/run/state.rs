@@ -38,7 +38,7 @@ pub struct Run {
 pub struct Stage {
     /// Its name.
     pub name: StageName,
-    /// The stages that must succeed before it.
+    /// The stages that must succeed before it; the ones that must end before it, if it restores an environment.
     pub needs: Vec<StageName>,
     /// Where it stands.
     pub state: StageState,
@@ -269,6 +269,24 @@ impl Stage {
         }
     }
 
+    /// Whether a worker has begun it since the newest `retry` by a person.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.attempts
+            .last()
+            .is_some_and(|a| a.number > self.forgiven)
+    }
+
+    /// Whether people should see it: what puts an environment back concerns nobody until it has to be done.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        let is_due = matches!(
+            self.state,
+            StageState::Ready { .. } | StageState::Running { .. }
+        );
+        !matches!(self.name, StageName::Restore(_)) || is_due || self.has_begun()
+    }
+
     /// One line why it stands where it stands; empty when there is nothing to say.
     #[must_use]
     pub fn reason(&self) -> String {
@@ -303,7 +321,7 @@ impl Run {
         } else if self.stages.iter().all(|s| s.state.is_passed()) {
             // Also when somebody asked to cancel it, too late.
             RunState::Succeeded
-        } else if self.cancelled.is_some() && !any(|s| matches!(s, StageState::Running { .. })) {
+        } else if self.cancelled.is_some() && !active {
             RunState::Cancelled
         } else if active {
             if self.stages.iter().all(|s| s.attempts.is_empty()) {
@@ -337,23 +355,31 @@ impl Run {
         if self.state() == RunState::Succeeded {
             return String::new();
         }
-        let failed: Vec<String> = self
-            .stages
-            .iter()
-            .filter(|s| s.state.is_stopped())
-            .filter_map(|s| s.failure().map(|f| format!("{}: {}", s.name, f.reason)))
-            .collect();
-        match (&self.cancelled, failed.is_empty()) {
-            (Some((by, reason)), _) if reason.is_empty() => format!("cancelled by {}", by.0),
-            (Some((by, reason)), _) => format!("cancelled by {}: {reason}", by.0),
-            (None, true) => self
-                .stages
-                .iter()
-                .find(|s| s.state.is_stopped())
-                .map(Stage::reason)
-                .unwrap_or_default(),
+        let line = |s: &Stage| s.failure().map(|f| format!("{}: {}", s.name, f.reason));
+        let stopped = || self.stages.iter().filter(|s| s.state.is_stopped());
+        let failed: Vec<String> = stopped().filter_map(line).collect();
+        match (self.cancelled_by(), failed.is_empty()) {
+            (Some(cancelled), _) => {
+                let is_restore = |s: &&Stage| matches!(s.name, StageName::Restore(_));
+                let left = stopped().filter(is_restore).filter_map(line);
+                std::iter::once(cancelled)
+                    .chain(left)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            }
+            (None, true) => stopped().next().map(Stage::reason).unwrap_or_default(),
             (None, false) => failed.join("\n"),
         }
+    }
+
+    /// Who cancelled it, and why.
+    pub(super) fn cancelled_by(&self) -> Option<String> {
+        let (by, reason) = self.cancelled.as_ref()?;
+        Some(if reason.is_empty() {
+            format!("cancelled by {}", by.0)
+        } else {
+            format!("cancelled by {}: {reason}", by.0)
+        })
     }
 
     /// Whether starting the stopped stages again may end otherwise. It may not when nothing could be planned, when

@@ -2,6 +2,7 @@
 
 mod again;
 mod properties;
+mod restore;
 mod reused;
 mod reviews;
 mod stages;

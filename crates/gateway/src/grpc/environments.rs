@@ -324,6 +324,11 @@ fn note(
             "{} is being rolled out by run {}",
             active.version, active.run
         ));
+    } else if let Some(restoring) = &rollouts.restoring {
+        notes.push(format!(
+            "{} is being taken out again, because its tests in run {} stopped",
+            restoring.version, restoring.run
+        ));
     } else if let Some((placement, reason)) = &rollouts.last_rolled_back
         && rollouts
             .current()

@@ -76,6 +76,7 @@ fn stage(run: &Run, name: &str) -> Result<Option<StageName>, Error> {
         let names: Vec<String> = run
             .stages
             .iter()
+            .filter(|stage| stage.is_shown())
             .map(|stage| stage.name.to_string())
             .collect();
         let there = if names.is_empty() {

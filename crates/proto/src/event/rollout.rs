@@ -20,6 +20,12 @@ pub(super) fn to_wire(event: &Event) -> v1::RolloutEvent {
                 is_rollback: p.is_rollback,
             }),
         ),
+        Event::RestoreStarted { run, at } => (
+            *at,
+            Wire::RestoreStarted(v1::RestoreStarted {
+                run_id: run.to_string(),
+            }),
+        ),
         Event::Ended { run, end, at } => {
             use v1::rollout_ended::End as WireEnd;
             let end = match end {
@@ -28,6 +34,10 @@ pub(super) fn to_wire(event: &Event) -> v1::RolloutEvent {
                 }),
                 End::RolledBack { reason } => WireEnd::RolledBack(v1::RolledBack {
                     reason: reason.clone(),
+                }),
+                End::Restored { reason, address } => WireEnd::Restored(v1::Restored {
+                    reason: reason.clone(),
+                    address: address.clone(),
                 }),
             };
             (
@@ -62,11 +72,19 @@ pub(super) fn from_wire(event: v1::RolloutEvent) -> Result<Event, DecodeError> {
                     at,
                 },
             },
+            Wire::RestoreStarted(e) => Event::RestoreStarted {
+                run: e.run_id.parse()?,
+                at,
+            },
             Wire::Ended(e) => {
                 use v1::rollout_ended::End as WireEnd;
                 let end = match e.end.ok_or(DecodeError::Missing("end of a rollout"))? {
                     WireEnd::Completed(c) => End::Completed { address: c.address },
                     WireEnd::RolledBack(r) => End::RolledBack { reason: r.reason },
+                    WireEnd::Restored(r) => End::Restored {
+                        reason: r.reason,
+                        address: r.address,
+                    },
                 };
                 Event::Ended {
                     run: e.run_id.parse()?,

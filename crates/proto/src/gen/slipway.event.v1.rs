@@ -433,7 +433,7 @@ pub struct Released {
 pub struct RolloutEvent {
     #[prost(message, optional, tag = "1")]
     pub at: ::core::option::Option<::prost_types::Timestamp>,
-    #[prost(oneof = "rollout_event::Event", tags = "2, 3")]
+    #[prost(oneof = "rollout_event::Event", tags = "2, 3, 4")]
     pub event: ::core::option::Option<rollout_event::Event>,
 }
 /// Nested message and enum types in `RolloutEvent`.
@@ -444,6 +444,8 @@ pub mod rollout_event {
         Started(super::RolloutStarted),
         #[prost(message, tag = "3")]
         Ended(super::RolloutEnded),
+        #[prost(message, tag = "4")]
+        RestoreStarted(super::RestoreStarted),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -469,7 +471,7 @@ pub struct RolloutStarted {
 pub struct RolloutEnded {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    #[prost(oneof = "rollout_ended::End", tags = "2, 3")]
+    #[prost(oneof = "rollout_ended::End", tags = "2, 3, 4")]
     pub end: ::core::option::Option<rollout_ended::End>,
 }
 /// Nested message and enum types in `RolloutEnded`.
@@ -480,6 +482,8 @@ pub mod rollout_ended {
         Completed(super::RolloutCompleted),
         #[prost(message, tag = "3")]
         RolledBack(super::RolledBack),
+        #[prost(message, tag = "4")]
+        Restored(super::Restored),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -491,4 +495,19 @@ pub struct RolloutCompleted {
 pub struct RolledBack {
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
+}
+/// A version that had been complete is taken out again, because its tests stopped.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreStarted {
+    /// The run that brought it.
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Restored {
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// Where the service answers; empty if it is not there any more, or something newer is.
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
 }

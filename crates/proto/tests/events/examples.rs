@@ -300,6 +300,20 @@ pub(crate) fn rollouts() -> Vec<(&'static str, rollout::Event)> {
                 reason: "it never got ready".to_owned(),
             }),
         ),
+        (
+            "rollout-restore-started",
+            rollout::Event::RestoreStarted {
+                run: run_id(),
+                at: at(),
+            },
+        ),
+        (
+            "rollout-restored",
+            ended(rollout::End::Restored {
+                reason: "integration-test:test failed; 1.3.0 serves as before".to_owned(),
+                address: "http://127.0.0.1:8080".to_owned(),
+            }),
+        ),
     ]
 }
 

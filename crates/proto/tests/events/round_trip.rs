@@ -56,6 +56,7 @@ fn stage() -> impl Strategy<Value = StageName> {
         environment().prop_map(StageName::Deploy),
         environment().prop_map(StageName::IntegrationTest),
         environment().prop_map(StageName::LoadTest),
+        environment().prop_map(StageName::Restore),
         environment().prop_map(StageName::Approve),
     ]
 }
@@ -303,9 +304,12 @@ fn rollout_event() -> impl Strategy<Value = rollout::Event> {
     let end = prop_oneof![
         any::<String>().prop_map(|address| rollout::End::Completed { address }),
         any::<String>().prop_map(|reason| rollout::End::RolledBack { reason }),
+        (any::<String>(), any::<String>())
+            .prop_map(|(reason, address)| rollout::End::Restored { reason, address }),
     ];
     prop_oneof![
         placement.prop_map(|placement| rollout::Event::Started { placement }),
+        (run_id(), time()).prop_map(|(run, at)| rollout::Event::RestoreStarted { run, at }),
         (run_id(), end, time()).prop_map(|(run, end, at)| rollout::Event::Ended { run, end, at }),
     ]
 }

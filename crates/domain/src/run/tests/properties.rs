@@ -12,8 +12,8 @@ use super::story::{
 };
 use crate::ids::EnvironmentName;
 use crate::run::apply::MAX_ATTEMPTS;
-use crate::run::{Claim, Event, Job, Kind, Run, RunState, StageState};
-use crate::stage::Outcome;
+use crate::run::{Claim, Event, Job, Kind, Run, RunState, Stage, StageState};
+use crate::stage::{Outcome, StageName};
 
 /// Something that may happen, where it is possible.
 #[derive(Debug, Clone)]
@@ -169,7 +169,8 @@ fn holds(run: &Run) -> Result<(), TestCaseError> {
     let ids: HashSet<_> = ready.iter().map(Job::id).collect();
     prop_assert_eq!(ids.len(), ready.len());
     for stage in &run.stages {
-        if !matches!(stage.state, StageState::Pending | StageState::Ended { .. }) {
+        let is_restore = matches!(stage.name, StageName::Restore(_));
+        if !is_restore && !matches!(stage.state, StageState::Pending | StageState::Ended { .. }) {
             let needs_passed = stage
                 .needs
                 .iter()
@@ -192,7 +193,7 @@ fn holds(run: &Run) -> Result<(), TestCaseError> {
             "{} was tried {tried} times",
             stage.name
         );
-        if run.cancelled.is_some() {
+        if run.cancelled.is_some() && !is_restore {
             let is_under_way = matches!(
                 stage.state,
                 StageState::Running { .. } | StageState::Ended { .. }
@@ -200,6 +201,7 @@ fn holds(run: &Run) -> Result<(), TestCaseError> {
             prop_assert!(is_under_way, "{} may begin after a cancel", stage.name);
         }
     }
+    holds_of_environments(run)?;
     for environment in run.created.iter().flat_map(|c| &c.plan.environments) {
         let yes: Vec<_> = run
             .reviews
@@ -212,14 +214,44 @@ fn holds(run: &Run) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A version stays where its tests passed, and is taken out again where they did not, before the run is over.
+fn holds_of_environments(run: &Run) -> Result<(), TestCaseError> {
+    let has_passed =
+        |name: &StageName| run.stage(name).is_some_and(|stage| stage.state.is_passed());
+    for restore in &run.stages {
+        let StageName::Restore(environment) = &restore.name else {
+            continue;
+        };
+        let is_in = has_passed(&StageName::Deploy(environment.clone()));
+        let are_green = restore.needs.iter().all(has_passed);
+        let has_begun = restore.has_begun() || matches!(restore.state, StageState::Ready { .. });
+        prop_assert!(
+            !has_begun || (is_in && !are_green),
+            "{} is {} though nothing is to be put back",
+            restore.name,
+            restore.state.name()
+        );
+        if run.state().is_ended() {
+            prop_assert_eq!(restore.has_begun(), is_in && !are_green);
+        }
+    }
+    Ok(())
+}
+
 /// What is true of one step.
 fn holds_between(before: &Run, after: &Run, event: &Event) -> Result<(), TestCaseError> {
     let is_retry = matches!(event, Event::Retried { .. });
+    let was_restored = |environment: &EnvironmentName| {
+        let restore = before.stage(&StageName::Restore(environment.clone()));
+        restore.is_some_and(Stage::has_begun)
+    };
     for (old, new) in before.stages.iter().zip(&after.stages) {
-        if old.state.is_passed() || (!is_retry && matches!(old.state, StageState::Ended { .. })) {
+        let counts = old.state.is_passed() && !old.name.environment().is_some_and(was_restored);
+        if counts || (!is_retry && matches!(old.state, StageState::Ended { .. })) {
             prop_assert_eq!(old, new, "what has ended changes only by a retry");
         }
-        if before.cancelled.is_some() && !is_retry {
+        let is_restore = matches!(old.name, StageName::Restore(_));
+        if before.cancelled.is_some() && !is_retry && !is_restore {
             prop_assert_eq!(
                 old.attempts.len(),
                 new.attempts.len(),

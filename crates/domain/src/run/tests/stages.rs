@@ -196,7 +196,7 @@ fn a_cancelled_run_begins_nothing_and_stops_what_runs() {
     assert_eq!(story.run.ready(), []);
     assert_eq!(story.state_of("unit-test"), "cancelled");
     assert_eq!(
-        story.run.stop_reason().unwrap(),
+        story.run.stop_reason(&name("image")).unwrap(),
         "cancelled by ada: not needed"
     );
     assert_eq!(
