@@ -95,7 +95,23 @@ fn cases(registry: &str) -> Vec<Case> {
             "unit-test",
             &["127"],
         ),
+        case(
+            "an integration test that fails",
+            vec![("slipway.yaml", wrong_total())],
+            "integration-test",
+            &["total is wrong"],
+        ),
     ]
+}
+
+/// A service that comes up, and fails the test that it has together with the others.
+fn wrong_total() -> String {
+    services::small_yaml(
+        "orders",
+        &format!(
+            "test: {{ integration: {{ image: \"{BUSYBOX}\", run: [echo total is wrong; exit 1] }} }}\n"
+        ),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,10 +137,9 @@ async fn a_mistake_in_the_repository_ends_the_run_with_a_reason_and_the_environm
         let run = here.carry(repository.path(), "main").await?;
         let what = case.what;
         assert_eq!(text(&run, "state"), "failed", "{what}: {run:#}");
-        let name = if case.stage == "deploy" {
-            Installation::deploy(&here.test())
-        } else {
-            case.stage.to_owned()
+        let name = match case.stage {
+            "deploy" | "integration-test" => format!("{}:{}", case.stage, here.test()),
+            stage => stage.to_owned(),
         };
         let failed = stage(&run, &name)?;
         assert_eq!(text(failed, "state"), "failed", "{what}: {run:#}");
@@ -144,6 +159,31 @@ async fn a_mistake_in_the_repository_ends_the_run_with_a_reason_and_the_environm
         .await?
         .json()?;
     assert_eq!(listed["runs"].as_array().map(Vec::len), Some(cases.len()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_version_whose_integration_tests_are_red_is_gone_when_its_run_is() -> Result<()> {
+    let Some(here) = Installation::start().await? else {
+        return Ok(());
+    };
+    let repository = services::small("orders", "")?;
+    repository.commit_files(&[("slipway.yaml", &wrong_total())], "feat: Add it up")?;
+    let run = here.carry(repository.path(), "main").await?;
+    assert_eq!(text(&run, "state"), "failed", "{run:#}");
+    assert!(
+        text(&run, "reason").contains("integration-test:"),
+        "{run:#}"
+    );
+    let restore = stage(&run, &format!("restore:{}", here.test()))?;
+    assert_eq!(text(restore, "state"), "succeeded", "{run:#}");
+    assert!(
+        text(restore, "reason").contains("nothing ran here before"),
+        "{restore:#}"
+    );
+    assert_eq!(here.deployed(&here.test(), "orders").await?, None);
+    let replicas = Installation::replicas(&here.test(), "orders")?;
+    assert!(replicas.is_empty(), "{replicas:#?}");
     Ok(())
 }
 
