@@ -92,3 +92,20 @@ async fn completions_are_made_for_each_shell() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_run_that_waits_for_another_attempt_says_why_and_when() {
+    let gateway = FakeGateway::with(vec![vec![samples::broken(), samples::succeeded()]]).await;
+    let watched = Program::of(&gateway)
+        .ok(&["run", "watch", "5f2c8a1b"])
+        .await;
+    // Its time has passed long ago.
+    let waits =
+        "build ◌ attempt 1 broke, again now: the image rust could not be pulled: no such host";
+    assert!(watched.contains(waits), "{watched}");
+    let gateway = FakeGateway::with(vec![vec![samples::broken()]]).await;
+    let shown = Program::of(&gateway).ok(&["run", "show", "5f2c8a1b"]).await;
+    assert!(shown.contains("attempt 1 broke, again now\n"), "{shown}");
+    let reason = "\n  build: the image rust could not be pulled: no such host\n";
+    assert!(shown.contains(reason), "{shown}");
+}

@@ -110,6 +110,16 @@ pub(crate) fn red_history() -> Vec<Run> {
     vec![queued(), building, testing, red]
 }
 
+/// A run whose first stage broke and is tried again.
+pub(crate) fn broken() -> Run {
+    let mut run = ended(running(queued(), 0, 1), 0, "queued", 3);
+    let build = &mut run.stages[0];
+    build.finished_at = None;
+    build.reason = "the image rust could not be pulled: no such host".into();
+    build.tried_again_at = at(5);
+    run
+}
+
 /// A run of which nothing is missing but somebody's word.
 pub(crate) fn waiting() -> Run {
     let mut run = queued();
