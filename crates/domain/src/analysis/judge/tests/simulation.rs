@@ -58,6 +58,53 @@ fn good_versions_are_aborted_at_most_as_often_as_was_said() {
 }
 
 #[test]
+fn versions_that_are_as_slow_are_aborted_at_most_as_often_as_was_said() {
+    let analysis = Analysis {
+        latency: Some(LatencyAnalysis {
+            quantile: "p90".parse().expect("a quantile"),
+            max_increase: Percent::of(0),
+        }),
+        false_aborts: Percent::of(10),
+        ..Analysis::default()
+    };
+    let aborts = |seed: u64, factor: f64| {
+        let mut numbers = Numbers(seed);
+        let mut judge = Judge::without_interval(&analysis);
+        let mut both = Look::default();
+        (0..80).any(|_| {
+            add(&mut numbers, &mut both.canary.latencies, 10, factor);
+            add(&mut numbers, &mut both.stable.latencies, 40, 1.0);
+            judge.look(&both);
+            judge.evidence()[0].standing == Standing::Worse
+        })
+    };
+    let runs = 100;
+    let aborted = (0..runs).filter(|seed| aborts(*seed, 1.0)).count() as u64;
+    assert!(aborted * 100 <= 10 * runs, "{aborted} of {runs}");
+    assert!(
+        (0..10).all(|seed| aborts(seed, 2.0)),
+        "twice as slow is found"
+    );
+}
+
+/// Adds requests whose latencies are exponentially distributed.
+fn add(numbers: &mut Numbers, histogram: &mut Histogram, requests: u64, factor: f64) {
+    for _ in 0..requests {
+        let us = -(1.0 - numbers.next()).ln() * 20_000.0 * factor;
+        // Buckets of a millisecond.
+        let above_us = us as u64 / 1000 * 1000;
+        let bucket = Bucket {
+            above_us,
+            up_to_us: above_us + 1000,
+            count: 1,
+        };
+        histogram.add(&Histogram {
+            buckets: vec![bucket],
+        });
+    }
+}
+
+#[test]
 fn bad_versions_are_found_soon() {
     for (more, within) in [(0.05, 2000), (0.2, 200)] {
         let mut found: Vec<u64> = (0..20)
