@@ -3,6 +3,7 @@
 mod edge_switch;
 mod hand_over;
 mod image;
+mod judge;
 mod machine;
 mod nats;
 mod noop;
@@ -33,6 +34,8 @@ enum Part {
     Promotion,
     /// Switching at the edge
     Edge,
+    /// Judging canaries, simulated
+    Judge,
 }
 
 #[tokio::main]
@@ -49,6 +52,7 @@ async fn main() -> Result<()> {
             Part::Image => image::measure().await,
             Part::Promotion => promotion::measure().await,
             Part::Edge => edge_switch::measure().await,
+            Part::Judge => judge::measure(),
         };
         match measured {
             Ok(measured) => println!("{measured}\n"),

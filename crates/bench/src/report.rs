@@ -23,6 +23,33 @@ impl Report {
         self.lines.push(format!("        {what}: {value}"));
     }
 
+    /// What a number means.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.lines.push(format!("        {text}"));
+    }
+
+    /// Many facts, in columns: names to the left, numbers to the right.
+    pub(crate) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
+        let header = header.iter().map(|cell| (*cell).to_owned()).collect();
+        let rows: Vec<&Vec<String>> = [&header].into_iter().chain(rows).collect();
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        for row in &rows {
+            let cells = row.iter().enumerate().map(|(column, cell)| {
+                let width = width(column);
+                if column == 0 {
+                    format!("{cell:<width$}")
+                } else {
+                    format!("{cell:>width$}")
+                }
+            });
+            let line = cells.collect::<Vec<_>>().join("  ");
+            self.lines.push(format!("        {}", line.trim_end()));
+        }
+    }
+
     /// Something that was measured against its goal.
     pub(crate) fn goal(&mut self, what: &str, value: impl fmt::Display, goal: &str, held: bool) {
         let sign = if held { "held  " } else { "MISSED" };
@@ -69,6 +96,25 @@ pub(crate) fn median(samples: &mut [Duration]) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let mut report = Report::new("Title");
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        report.table(
+            &["", "count"],
+            &[row(["a", "1"]), row(["longer", "100000"])],
+        );
+        let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(
+            lines[1..],
+            [
+                "                   count",
+                "          a            1",
+                "          longer  100000",
+            ]
+        );
+    }
 
     #[test]
     fn quantiles_are_samples() {
