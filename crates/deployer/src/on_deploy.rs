@@ -169,6 +169,7 @@ async fn begin(
             {
                 Admission::Go => Ok(Some(Event::Started {
                     placement: placement.clone(),
+                    plan: None,
                 })),
                 Admission::Resume => Ok(None),
                 Admission::Wait { reason } => Err((true, reason)),

@@ -2,6 +2,22 @@
 //!
 //! Rollouts happen in commit order: nothing overtakes, and nothing that was overtaken comes back by itself.
 
+mod abort;
+mod decide;
+mod forward;
+mod kept;
+mod progress;
+mod replicas;
+mod requests;
+mod steps;
+mod verdict;
+
+pub use decide::{Decision, Next, Observed, Router, Set, Sizes, Terms, decide};
+pub use kept::Kept;
+pub use progress::{Abort, Act, Judgement, Paused, Progress};
+pub use steps::{Beginning, OnFailure, Plan, Step};
+pub use verdict::{Evidence, Verdict};
+
 use jiff::Timestamp;
 
 use crate::ids::{Digest, RunId};
@@ -13,6 +29,17 @@ pub enum Event {
     Started {
         /// What is brought in.
         placement: Placement,
+        /// By which steps. Absent: by a rolling update.
+        plan: Option<Plan>,
+    },
+    /// A deployer or a person did something with the rollout under way.
+    Acted {
+        /// The run whose rollout it is.
+        run: RunId,
+        /// What.
+        act: Act,
+        /// When.
+        at: Timestamp,
     },
     /// The rollout ended.
     Ended {
@@ -84,6 +111,10 @@ pub struct Rollouts {
     pub history: Vec<Placed>,
     /// The rollout under way.
     pub active: Option<Placement>,
+    /// How far it has come.
+    pub progress: Option<Progress>,
+    /// The set of replicas that the newest rollout left beside its own for a while.
+    pub kept: Option<Kept>,
     /// What is being taken out again, after it had been complete.
     pub restoring: Option<Placement>,
     /// The newest version that was taken back or out, in favour of what was there before, with the reason.
@@ -123,18 +154,26 @@ impl Rollouts {
         }
         self.last_sequence = sequence;
         match event {
-            Event::Started { placement } => {
+            Event::Started { placement, plan } => {
                 let is_free = self
                     .active
                     .as_ref()
                     .is_none_or(|active| active.run == placement.run);
                 if is_free && self.restoring.is_none() {
+                    self.progress = Some(Progress::new(plan.unwrap_or_default(), placement.at));
                     self.active = Some(placement);
+                    self.kept = None;
+                }
+            }
+            Event::Acted { run, act, at } => {
+                if self.active.as_ref().is_some_and(|active| active.run == run) {
+                    self.progress = self.progress.map(|progress| progress.apply(act, at));
                 }
             }
             Event::RestoreStarted { run, .. } => {
                 if self.active.is_none() && self.restoring.is_none() {
                     self.restoring = self.brought_by(&run).map(|placed| placed.placement.clone());
+                    self.kept = None;
                 }
             }
             Event::Ended { run, end, at } => {
@@ -147,12 +186,16 @@ impl Rollouts {
                 let Some(placement) = self.active.take_if(|active| active.run == run) else {
                     return self;
                 };
+                let progress = self.progress.take();
                 match end {
-                    End::Completed { address } => self.complete(Placed {
-                        placement,
-                        address,
-                        at,
-                    }),
+                    End::Completed { address } => {
+                        self.kept = progress.and_then(|p| Kept::after(&p.plan, self.current(), at));
+                        self.complete(Placed {
+                            placement,
+                            address,
+                            at,
+                        });
+                    }
                     End::RolledBack { reason } => self.last_rolled_back = Some((placement, reason)),
                     End::Restored { .. } => {}
                 }

@@ -249,7 +249,10 @@ async fn a_version_stays_where_nobody_knows_any_more_how_to_run_the_one_before()
         is_rollback: false,
         at,
     };
-    let started = RolloutEvent::Started { placement };
+    let started = RolloutEvent::Started {
+        placement,
+        plan: None,
+    };
     let sequence = bench.rollouts.append(&key, 0, &started).await?;
     let end = End::Completed {
         address: "http://127.0.0.1:9".to_owned(),

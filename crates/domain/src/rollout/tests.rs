@@ -23,6 +23,7 @@ fn whole(placements: &[Placement]) -> Rollouts {
         [
             Event::Started {
                 placement: p.clone(),
+                plan: None,
             },
             Event::Ended {
                 run: p.run.clone(),
@@ -83,6 +84,7 @@ fn one_rollout_at_a_time_and_its_run_resumes_it() {
         1,
         Event::Started {
             placement: placement("r1", 1, false, 'a'),
+            plan: None,
         },
     )]);
     assert_eq!(
@@ -99,6 +101,7 @@ fn one_rollout_at_a_time_and_its_run_resumes_it() {
 fn the_end_of_another_rollout_changes_nothing() {
     let started = Event::Started {
         placement: placement("r1", 1, false, 'a'),
+        plan: None,
     };
     let end = End::RolledBack {
         reason: "late".to_owned(),
@@ -208,6 +211,7 @@ fn while_something_is_taken_out_nothing_is_brought_in() {
     }
     let late = Event::Started {
         placement: placement("r2", 2, false, 'b'),
+        plan: None,
     };
     let state = after(state, [late, ended]);
     assert_eq!(state.active, None);

@@ -65,6 +65,11 @@ impl TimeSpan {
 }
 
 impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self {
+        parts_per_million: 0,
+    };
+
     /// Everything.
     pub const ALL: Self = Self {
         parts_per_million: 1_000_000,
@@ -77,6 +82,13 @@ impl Percent {
         Self {
             parts_per_million: percent * 10_000,
         }
+    }
+
+    /// So many millionths; more than 1,000,000 count as everything.
+    #[must_use]
+    pub const fn from_parts_per_million(parts: u32) -> Self {
+        let parts_per_million = if parts > 1_000_000 { 1_000_000 } else { parts };
+        Self { parts_per_million }
     }
 
     /// From 0 to 1,000,000.

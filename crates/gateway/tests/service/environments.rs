@@ -59,7 +59,10 @@ pub(crate) async fn placed(gateway: &TestGateway, environment: &str, run: &v1::R
     };
     let log: Log<Rollouts> = Log::new(gateway.bus.events());
     for event in [
-        Event::Started { placement },
+        Event::Started {
+            placement,
+            plan: None,
+        },
         Event::Ended {
             run: id,
             end,

@@ -5,10 +5,13 @@ use domain::rollout::{End, Event, Placement};
 use super::{DecodeError, time};
 use crate::wire::v1;
 
+mod act;
+mod plan;
+
 pub(super) fn to_wire(event: &Event) -> v1::RolloutEvent {
     use v1::rollout_event::Event as Wire;
     let (at, event) = match event {
-        Event::Started { placement: p } => (
+        Event::Started { placement: p, plan } => (
             p.at,
             Wire::Started(v1::RolloutStarted {
                 run_id: p.run.to_string(),
@@ -18,8 +21,10 @@ pub(super) fn to_wire(event: &Event) -> v1::RolloutEvent {
                 repository: p.repository.clone(),
                 digest: p.digest.to_string(),
                 is_rollback: p.is_rollback,
+                plan: plan.as_ref().map(plan::to_wire),
             }),
         ),
+        Event::Acted { run, act, at } => (*at, Wire::Acted(act::to_wire(run, act))),
         Event::RestoreStarted { run, at } => (
             *at,
             Wire::RestoreStarted(v1::RestoreStarted {
@@ -71,7 +76,12 @@ pub(super) fn from_wire(event: v1::RolloutEvent) -> Result<Event, DecodeError> {
                     is_rollback: e.is_rollback,
                     at,
                 },
+                plan: e.plan.map(plan::from_wire).transpose()?,
             },
+            Wire::Acted(e) => {
+                let (run, act) = act::from_wire(e)?;
+                Event::Acted { run, act, at }
+            }
             Wire::RestoreStarted(e) => Event::RestoreStarted {
                 run: e.run_id.parse()?,
                 at,

@@ -429,16 +429,16 @@ pub struct Released {
     #[prost(string, tag = "5")]
     pub commit: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RolloutEvent {
     #[prost(message, optional, tag = "1")]
     pub at: ::core::option::Option<::prost_types::Timestamp>,
-    #[prost(oneof = "rollout_event::Event", tags = "2, 3, 4")]
+    #[prost(oneof = "rollout_event::Event", tags = "2, 3, 4, 5")]
     pub event: ::core::option::Option<rollout_event::Event>,
 }
 /// Nested message and enum types in `RolloutEvent`.
 pub mod rollout_event {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
         #[prost(message, tag = "2")]
         Started(super::RolloutStarted),
@@ -446,9 +446,11 @@ pub mod rollout_event {
         Ended(super::RolloutEnded),
         #[prost(message, tag = "4")]
         RestoreStarted(super::RestoreStarted),
+        #[prost(message, tag = "5")]
+        Acted(super::RolloutActed),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RolloutStarted {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
@@ -466,6 +468,83 @@ pub struct RolloutStarted {
     pub digest: ::prost::alloc::string::String,
     #[prost(bool, tag = "7")]
     pub is_rollback: bool,
+    /// By which steps. Absent: by a rolling update.
+    #[prost(message, optional, tag = "8")]
+    pub plan: ::core::option::Option<RolloutPlan>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutPlan {
+    #[prost(message, repeated, tag = "1")]
+    pub steps: ::prost::alloc::vec::Vec<RolloutStep>,
+    /// Whether bake and monitor times end only with a verdict, besides the time.
+    #[prost(bool, tag = "2")]
+    pub is_analysed: bool,
+    /// A rollout that fails stays as it is and waits for a person, instead of being taken back.
+    #[prost(bool, tag = "3")]
+    pub holds_on_failure: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutStep {
+    #[prost(
+        oneof = "rollout_step::Step",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    )]
+    pub step: ::core::option::Option<rollout_step::Step>,
+}
+/// Nested message and enum types in `RolloutStep`.
+pub mod rollout_step {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Step {
+        #[prost(message, tag = "1")]
+        BringUp(super::Nothing),
+        #[prost(message, tag = "2")]
+        Roll(super::RollStep),
+        /// The share of the traffic, in millionths.
+        #[prost(uint32, tag = "3")]
+        WeightPartsPerMillion(u32),
+        #[prost(message, tag = "4")]
+        Bake(::prost_types::Duration),
+        #[prost(message, tag = "5")]
+        Analyse(super::Nothing),
+        #[prost(message, tag = "6")]
+        Pause(super::Nothing),
+        #[prost(message, tag = "7")]
+        Preview(super::Nothing),
+        #[prost(message, tag = "8")]
+        Validate(super::Nothing),
+        #[prost(message, tag = "9")]
+        SwitchOver(super::Nothing),
+        #[prost(message, tag = "10")]
+        Monitor(::prost_types::Duration),
+        #[prost(message, tag = "11")]
+        Retire(super::Nothing),
+        #[prost(message, tag = "12")]
+        KeepOld(::prost_types::Duration),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Nothing {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollStep {
+    #[prost(message, optional, tag = "1")]
+    pub max_surge: ::core::option::Option<Batch>,
+    #[prost(message, optional, tag = "2")]
+    pub max_unavailable: ::core::option::Option<Batch>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Batch {
+    #[prost(oneof = "batch::Batch", tags = "1, 2")]
+    pub batch: ::core::option::Option<batch::Batch>,
+}
+/// Nested message and enum types in `Batch`.
+pub mod batch {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Batch {
+        #[prost(uint32, tag = "1")]
+        Count(u32),
+        #[prost(uint32, tag = "2")]
+        SharePartsPerMillion(u32),
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RolloutEnded {
@@ -510,4 +589,129 @@ pub struct Restored {
     /// Where the service answers; empty if it is not there any more, or something newer is.
     #[prost(string, tag = "2")]
     pub address: ::prost::alloc::string::String,
+}
+/// What a deployer or a person did with the rollout under way.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutActed {
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(oneof = "rollout_acted::Act", tags = "2, 3, 4, 5, 6, 7, 8")]
+    pub act: ::core::option::Option<rollout_acted::Act>,
+}
+/// Nested message and enum types in `RolloutActed`.
+pub mod rollout_acted {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Act {
+        #[prost(message, tag = "2")]
+        StepEntered(super::StepEntered),
+        #[prost(message, tag = "3")]
+        Paused(super::RolloutPaused),
+        #[prost(message, tag = "4")]
+        Resumed(super::RolloutResumed),
+        #[prost(message, tag = "5")]
+        Promoted(super::RolloutPromoted),
+        #[prost(message, tag = "6")]
+        AbortRequested(super::AbortRequested),
+        #[prost(message, tag = "7")]
+        Retried(super::RolloutRetried),
+        #[prost(message, tag = "8")]
+        Judged(super::RolloutJudged),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StepEntered {
+    /// From 0.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutPaused {
+    /// Absent: the rollout itself.
+    #[prost(string, optional, tag = "1")]
+    pub by: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutResumed {
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutPromoted {
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
+    /// To the last step.
+    #[prost(bool, tag = "2")]
+    pub full: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AbortRequested {
+    /// Absent: the rollout itself.
+    #[prost(string, optional, tag = "1")]
+    pub by: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutRetried {
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutJudged {
+    /// The step, from 0.
+    #[prost(uint32, tag = "1")]
+    pub index: u32,
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub verdict: i32,
+    #[prost(message, repeated, tag = "3")]
+    pub evidence: ::prost::alloc::vec::Vec<Evidence>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Evidence {
+    #[prost(string, tag = "1")]
+    pub query: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub values: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub threshold: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    Unspecified = 0,
+    Pass = 1,
+    Fail = 2,
+    Inconclusive = 3,
+    NoData = 4,
+    Error = 5,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Pass => "VERDICT_PASS",
+            Self::Fail => "VERDICT_FAIL",
+            Self::Inconclusive => "VERDICT_INCONCLUSIVE",
+            Self::NoData => "VERDICT_NO_DATA",
+            Self::Error => "VERDICT_ERROR",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERDICT_PASS" => Some(Self::Pass),
+            "VERDICT_FAIL" => Some(Self::Fail),
+            "VERDICT_INCONCLUSIVE" => Some(Self::Inconclusive),
+            "VERDICT_NO_DATA" => Some(Self::NoData),
+            "VERDICT_ERROR" => Some(Self::Error),
+            _ => None,
+        }
+    }
 }

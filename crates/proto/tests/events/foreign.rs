@@ -61,6 +61,41 @@ fn an_outcome_from_the_future_is_missing_here() {
 }
 
 #[test]
+fn a_step_and_an_act_from_the_future_are_missing_here() {
+    let plan = v1::RolloutPlan {
+        steps: vec![v1::RolloutStep { step: None }],
+        ..v1::RolloutPlan::default()
+    };
+    let started = v1::RolloutStarted {
+        run_id: "r1".to_owned(),
+        origin_run_id: "r1".to_owned(),
+        digest: format!("sha256:{:064}", 0),
+        plan: Some(plan),
+        ..v1::RolloutStarted::default()
+    };
+    let acted = v1::RolloutActed {
+        run_id: "r1".to_owned(),
+        act: None,
+    };
+    for (event, what) in [
+        (
+            v1::rollout_event::Event::Started(started),
+            "step of a rollout",
+        ),
+        (v1::rollout_event::Event::Acted(acted), "act of a rollout"),
+    ] {
+        let event = v1::RolloutEvent {
+            at: now(),
+            event: Some(event),
+        };
+        assert_eq!(
+            missing(rollout::Event::decode(&event.encode_to_vec())),
+            what
+        );
+    }
+}
+
+#[test]
 fn an_end_and_a_level_from_the_future_are_missing_here() {
     let ended = v1::RolloutEnded {
         run_id: "r1".to_owned(),

@@ -62,6 +62,7 @@ fn what_was_written_once_is_read_as_what_it_was() {
     decoded_as(&examples::runs());
     decoded_as(&examples::releases());
     decoded_as(&examples::rollouts());
+    decoded_as(&examples::acts());
 }
 
 #[test]
@@ -69,6 +70,7 @@ fn events_are_written_as_they_always_were() {
     encoded_as(&examples::runs());
     encoded_as(&examples::releases());
     encoded_as(&examples::rollouts());
+    encoded_as(&examples::acts());
 }
 
 fn all() -> Vec<(&'static str, Vec<u8>)> {
@@ -80,7 +82,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
             .map(|(kind, event)| (kind, event.encode()))
     }
     let events = bytes(examples::runs()).chain(bytes(examples::releases()));
-    events.chain(bytes(examples::rollouts())).collect()
+    let events = events.chain(bytes(examples::rollouts()));
+    events.chain(bytes(examples::acts())).collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use domain::ids::{Digest, EnvironmentName, RunId, WorkerId};
 use domain::run::Actor;
+use domain::spec::{Batch, Percent, TimeSpan};
 use domain::stage::{Artifact, FailedTest, Failure, Outcome, StageName, StageResult, TestCounts};
 use domain::version::{Level, PlannedVersion};
 use domain::{release, rollout, run};
@@ -278,6 +279,75 @@ fn release_event() -> impl Strategy<Value = release::Event> {
     ]
 }
 
+fn percent() -> impl Strategy<Value = Percent> {
+    (0..=1_000_000u32).prop_map(Percent::from_parts_per_million)
+}
+
+fn plan() -> impl Strategy<Value = rollout::Plan> {
+    use rollout::{OnFailure, Step};
+    let span = || any::<u32>().prop_map(|ms| TimeSpan::from_millis(ms.into()));
+    let batch = || {
+        prop_oneof![
+            any::<u32>().prop_map(Batch::Count),
+            percent().prop_map(Batch::Share)
+        ]
+    };
+    let every = examples::every_step().steps;
+    let step = prop_oneof![
+        prop::sample::select(every),
+        (batch(), batch()).prop_map(|(max_surge, max_unavailable)| Step::Roll {
+            max_surge,
+            max_unavailable
+        }),
+        percent().prop_map(Step::Weight),
+        span().prop_map(Step::Bake),
+        span().prop_map(Step::Monitor),
+        span().prop_map(Step::KeepOld),
+    ];
+    (vec(step, 0..8), any::<[bool; 2]>()).prop_map(|(steps, [is_analysed, holds])| rollout::Plan {
+        steps,
+        is_analysed,
+        on_failure: if holds {
+            OnFailure::Hold
+        } else {
+            OnFailure::Rollback
+        },
+    })
+}
+
+fn act() -> impl Strategy<Value = rollout::Act> {
+    use rollout::{Act, Evidence, Verdict};
+    let text = any::<String>;
+    let by = || any::<String>().prop_map(Actor);
+    let verdict = prop::sample::select(vec![
+        Verdict::Pass,
+        Verdict::Fail,
+        Verdict::Inconclusive,
+        Verdict::NoData,
+        Verdict::Error,
+    ]);
+    let evidence = any::<[String; 3]>().prop_map(|[query, values, threshold]| Evidence {
+        query,
+        values,
+        threshold,
+    });
+    prop_oneof![
+        any::<u32>().prop_map(|index| Act::StepEntered { index }),
+        (option::of(by()), text()).prop_map(|(by, reason)| Act::Paused { by, reason }),
+        by().prop_map(|by| Act::Resumed { by }),
+        (by(), any::<bool>()).prop_map(|(by, full)| Act::Promoted { by, full }),
+        (option::of(by()), text()).prop_map(|(by, reason)| Act::AbortRequested { by, reason }),
+        by().prop_map(|by| Act::Retried { by }),
+        (any::<u32>(), verdict, vec(evidence, 0..4)).prop_map(|(index, verdict, evidence)| {
+            Act::Judged {
+                index,
+                verdict,
+                evidence,
+            }
+        }),
+    ]
+}
+
 fn rollout_event() -> impl Strategy<Value = rollout::Event> {
     let placement = (
         run_id(),
@@ -308,7 +378,9 @@ fn rollout_event() -> impl Strategy<Value = rollout::Event> {
             .prop_map(|(reason, address)| rollout::End::Restored { reason, address }),
     ];
     prop_oneof![
-        placement.prop_map(|placement| rollout::Event::Started { placement }),
+        (placement, option::of(plan()))
+            .prop_map(|(placement, plan)| rollout::Event::Started { placement, plan }),
+        (run_id(), act(), time()).prop_map(|(run, act, at)| rollout::Event::Acted { run, act, at }),
         (run_id(), time()).prop_map(|(run, at)| rollout::Event::RestoreStarted { run, at }),
         (run_id(), end, time()).prop_map(|(run, end, at)| rollout::Event::Ended { run, end, at }),
     ]
