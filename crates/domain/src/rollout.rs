@@ -4,19 +4,21 @@
 
 mod abort;
 mod decide;
+mod evidence;
 mod forward;
 mod kept;
 mod progress;
 mod replicas;
 mod requests;
 mod steps;
-mod verdict;
 
 pub use decide::{Decision, Next, Observed, Router, Set, Sizes, Terms, decide};
+pub use evidence::Evidence;
 pub use kept::Kept;
 pub use progress::{Abort, Act, Judgement, Paused, Progress};
 pub use steps::{Beginning, OnFailure, Plan, Step};
-pub use verdict::{Evidence, Verdict};
+
+pub use crate::analysis::verdict::Verdict;
 
 use jiff::Timestamp;
 

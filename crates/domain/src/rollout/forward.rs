@@ -8,7 +8,7 @@ use super::decide::{Decision, Next, Observed, Sizes, Split, Terms, share};
 use super::progress::Progress;
 use super::replicas::{Leeway, carried, exact, split, still_needed, toward};
 use super::steps::{OnFailure, Step};
-use super::verdict::Verdict;
+use crate::analysis::verdict::Verdict;
 use crate::spec::{Batch, Percent, TimeSpan};
 
 /// How many more replicas there may be while a canary shifts traffic by the numbers of replicas.
@@ -278,7 +278,7 @@ impl Forward<'_> {
             return Some(reason.clone());
         }
         let verdict = self.progress.verdict.as_ref();
-        if let Some(bad) = verdict.filter(|j| j.verdict.is_bad() && !self.progress.is_hurried) {
+        if let Some(bad) = verdict.filter(|j| j.verdict.aborts() && !self.progress.is_hurried) {
             let about = self.progress.plan.name_of(bad.index);
             return Some(match bad.verdict {
                 Verdict::Error => {

@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::evidence::Evidence;
 use super::steps::{OnFailure, Plan, Step};
-use super::verdict::{Evidence, Verdict};
+use crate::analysis::verdict::Verdict;
 use crate::run::Actor;
 use crate::spec::Percent;
 
@@ -234,7 +235,7 @@ impl Progress {
 
     /// A bad verdict counts however late it comes: it is about the version, not about the step.
     fn judge(&mut self, judgement: Judgement) {
-        if judgement.index == self.index || judgement.verdict.is_bad() {
+        if judgement.index == self.index || judgement.verdict.aborts() {
             self.verdict = Some(judgement.clone());
         }
         if self.judgements.len() == JUDGEMENTS {
