@@ -1,6 +1,7 @@
 //! What a deployer can be told.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use container_stage::edge_image::EdgeSource;
 use service_kit::Configuration;
@@ -21,6 +22,13 @@ pub struct Config {
     /// Address of the host on which deployed services are published.
     #[arg(long, env = "SLIPWAY_PUBLISH_ADDRESS", default_value = "127.0.0.1")]
     pub publish_address: std::net::IpAddr,
+    /// Folder for clones of repositories, for the Kubernetes manifests in them; may be emptied at any time.
+    #[arg(
+        long,
+        env = "SLIPWAY_CACHE",
+        default_value = "/var/cache/slipway/source"
+    )]
+    pub source_cache: PathBuf,
     /// Where the edge comes from.
     #[command(flatten)]
     pub edge: EdgeSource,

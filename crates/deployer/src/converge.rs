@@ -10,8 +10,10 @@ use worker::Stop;
 
 use crate::docker::{Docker, Seen, Target};
 use crate::error::TargetError;
+use crate::kubernetes;
 use crate::rolling::{Health, Scale, Step, next};
 use crate::take_back::Abandoned;
+use crate::target::{Place, Targets};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 
@@ -21,6 +23,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long the engine, the edge or the registry may be away before the attempt is given up. Another follows.
 const BLIND: Duration = Duration::from_secs(60);
+/// How long a cluster may be: its API server may be moved to another machine meanwhile.
+const BLIND_TO_CLUSTER: Duration = Duration::from_secs(150);
 
 /// How a rollout, or going back, ended.
 pub(crate) enum Converged {
@@ -90,13 +94,21 @@ impl Until<'_> {
 
 /// Brings the wanted version in.
 pub(crate) async fn converge(
-    docker: &Docker,
+    targets: &Targets,
     wanted: &Wanted,
     until: &Until<'_>,
     voice: &Voice<'_>,
 ) -> Converged {
     voice.say(&format!("image {}", wanted.image())).await;
-    let mut rollout = Rollout::new(docker, wanted, voice);
+    let mut rollout = match targets.of(&wanted.environment) {
+        Ok(Place::Docker(docker)) => {
+            UnderWay::Docker(Box::new(Rollout::new(docker, wanted, voice)))
+        }
+        Ok(Place::Kubernetes(kubernetes, target)) => {
+            UnderWay::Kubernetes(Box::new(kubernetes.rollout(target, wanted, voice)))
+        }
+        Err(error) => return failed(outcome::chain(&error), Ended::Red),
+    };
     let mut blind_since = None;
     loop {
         if let Some(halted) = until.halted().await {
@@ -112,19 +124,19 @@ pub(crate) async fn converge(
             Ok(None) => blind_since = None,
             Err(error) => {
                 let since = *blind_since.get_or_insert_with(Instant::now);
-                if !error.is_passing() || since.elapsed() > BLIND {
+                if !error.is_passing() || since.elapsed() > rollout.patience() {
                     let how = if error.is_users() {
                         Ended::Red
                     } else {
                         Ended::Broken
                     };
-                    return failed(outcome::chain(&error), how);
+                    return explained(&error, how);
                 }
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a step of a rollout is tried again"
                 );
-                rollout.target = None;
+                rollout.begin_anew();
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
@@ -149,7 +161,47 @@ fn failed(reason: impl Into<String>, how: Ended) -> Converged {
     }
 }
 
-/// A rollout on its way. What it remembers is only about time; everything else is seen anew at each look.
+fn explained(error: &TargetError, how: Ended) -> Converged {
+    let details = error.details();
+    let failure = Failure::because(outcome::chain(error));
+    Converged::Failed {
+        failure: Box::new(failure.with_last_lines(details.iter().map(String::as_str))),
+        how,
+    }
+}
+
+/// A rollout on its way, on the target of its environment.
+enum UnderWay<'a> {
+    Docker(Box<Rollout<'a>>),
+    Kubernetes(Box<kubernetes::Rollout<'a>>),
+}
+
+impl UnderWay<'_> {
+    /// One look and one step; says how it ended, if it did.
+    async fn advance(&mut self) -> Result<Option<Converged>, TargetError> {
+        match self {
+            Self::Docker(rollout) => rollout.advance().await,
+            Self::Kubernetes(rollout) => Ok(rollout.advance().await?),
+        }
+    }
+
+    /// After an error nothing is taken for known.
+    fn begin_anew(&mut self) {
+        match self {
+            Self::Docker(rollout) => rollout.target = None,
+            Self::Kubernetes(rollout) => rollout.begin_anew(),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Docker(_) => BLIND,
+            Self::Kubernetes(_) => BLIND_TO_CLUSTER,
+        }
+    }
+}
+
+/// A rollout on the docker target. What it remembers is only about time; everything else is seen anew at each look.
 struct Rollout<'a> {
     docker: &'a Docker,
     wanted: &'a Wanted,

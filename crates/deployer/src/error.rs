@@ -4,12 +4,17 @@ use container_stage::edge_image::EdgeImageError;
 use container_stage::secrets::SecretError;
 use engine::ErrorClass;
 
+use crate::kubernetes::ClusterError;
+
 /// A deployer that can't begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no container engine.
     #[error("the deployer needs a container engine")]
     Engine(#[from] engine::Error),
+    /// The folder for clones can't be used.
+    #[error("the deployer needs a folder for clones of repositories; name one with --source-cache")]
+    Source(#[from] source::Error),
     /// The loop around its jobs ended.
     #[error("the deployer's work ended")]
     Worker(#[from] worker::Error),
@@ -24,6 +29,8 @@ pub(crate) enum TargetError {
     EdgeImage(#[from] EdgeImageError),
     #[error("a secret of the service can't be had")]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Cluster(#[from] Box<ClusterError>),
     #[error("the edge of {service} does not answer as it should: {what}")]
     Edge { service: String, what: String },
     #[error("{0}")]
@@ -40,8 +47,17 @@ impl TargetError {
     pub(crate) fn is_users(&self) -> bool {
         match self {
             Self::Engine(error) => error.class() == ErrorClass::User,
+            Self::Cluster(error) => error.is_users(),
             Self::Secret(_) | Self::Unsupported(_) => true,
             Self::EdgeImage(_) | Self::Edge { .. } | Self::NoPort { .. } => false,
+        }
+    }
+
+    /// More about it, line by line.
+    pub(crate) fn details(&self) -> Vec<String> {
+        match self {
+            Self::Cluster(error) => error.details(),
+            _ => Vec::new(),
         }
     }
 
@@ -52,9 +68,16 @@ impl TargetError {
         match self {
             Self::Engine(error) | Self::EdgeImage(EdgeImageError::Engine(error)) => passes(error),
             Self::Edge { .. } => true,
+            Self::Cluster(error) => error.is_passing(),
             Self::EdgeImage(_) | Self::NoPort { .. } | Self::Secret(_) | Self::Unsupported(_) => {
                 false
             }
         }
+    }
+}
+
+impl From<ClusterError> for TargetError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(Box::new(error))
     }
 }

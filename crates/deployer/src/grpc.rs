@@ -8,16 +8,16 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::docker::{Docker, live_state};
+use crate::target::Targets;
 
 /// Answers questions about environments.
 pub(crate) struct Questions {
-    docker: Docker,
+    targets: Targets,
 }
 
 impl Questions {
-    pub(crate) fn new(docker: Docker) -> Self {
-        Self { docker }
+    pub(crate) fn new(targets: Targets) -> Self {
+        Self { targets }
     }
 
     pub(crate) async fn serve(
@@ -42,7 +42,7 @@ impl DeployerService for Questions {
         let environment = name
             .parse()
             .map_err(|error| Status::invalid_argument(format!("environment: {error}")))?;
-        match live_state(&self.docker, &environment).await {
+        match self.targets.live_state(&environment).await {
             Ok(live) => Ok(Response::new(live)),
             Err(error) => Err(Status::unavailable(container_stage::outcome::chain(&error))),
         }

@@ -13,6 +13,7 @@ mod docker;
 mod error;
 mod events;
 mod grpc;
+mod kubernetes;
 mod on_deploy;
 mod on_restore;
 mod placement;
@@ -20,6 +21,7 @@ mod repair;
 pub mod rolling;
 mod service;
 mod take_back;
+mod target;
 mod voice;
 mod wanted;
 

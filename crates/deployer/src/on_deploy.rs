@@ -19,7 +19,7 @@ use crate::placement::{is_asked_for, placement};
 use crate::service::Deployer;
 use crate::take_back::{Abandoned, Back, take_back};
 use crate::voice::Voice;
-use crate::wanted::{Wanted, not_done_here};
+use crate::wanted::Wanted;
 
 /// How often to look at a rollout that waits for its turn.
 pub(crate) const TURN: Duration = Duration::from_secs(1);
@@ -105,11 +105,11 @@ async fn rollout(
             wanted.service, wanted.version
         ))
         .await;
-    for note in not_done_here(&wanted.deploy) {
+    for note in deployer.targets.notes(&wanted) {
         voice.say(&note).await;
     }
     let (end, outcome) =
-        match converge(&deployer.docker, &wanted, &Until::Told(&work.stop), &voice).await {
+        match converge(&deployer.targets, &wanted, &Until::Told(&work.stop), &voice).await {
             Converged::Done { address, was_there } => (
                 End::Completed {
                     address: address.clone(),

@@ -160,7 +160,7 @@ async fn begin(
 /// What came before can't be had: the version stays, whole.
 async fn stays(deployer: &Deployer, wanted: &Wanted, words: &str, voice: &Voice<'_>) -> String {
     let version = &wanted.version;
-    match converge(&deployer.docker, wanted, &Until::End, voice).await {
+    match converge(&deployer.targets, wanted, &Until::End, voice).await {
         Converged::Done { .. } => format!("{words}; {version} stays, though its tests stopped"),
         Converged::Failed { failure, .. } => {
             format!(

@@ -1,7 +1,6 @@
 //! What a run brings to an environment, and whether it may.
 
 use domain::ids::{Digest, EnvironmentName};
-use domain::platform::Target;
 use domain::release::Releases;
 use domain::rollout::Placement;
 use domain::run::{Created, Kind, Run};
@@ -16,12 +15,6 @@ pub(crate) fn placement(
     releases: &Releases,
 ) -> Result<Placement, String> {
     let planned = created.plan.environment(environment);
-    if planned.is_some_and(|e| matches!(e.target, Target::Kubernetes(_))) {
-        return Err(format!(
-            "{environment} is on Kubernetes, and this deployer has docker targets only; change its target in \
-             platform.yaml"
-        ));
-    }
     let production = planned.is_some_and(|e| e.production);
     let (origin, repository, digest) = match &run.change.kind {
         Kind::Deploy(target) | Kind::Rollback(target) => {

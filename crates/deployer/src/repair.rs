@@ -10,7 +10,7 @@ use domain::rollout::Rollouts;
 use jiff::Timestamp;
 
 use crate::converge::scale;
-use crate::docker::{Deployed, status_of};
+use crate::docker::{Deployed, Docker, status_of};
 use crate::error::TargetError;
 use crate::rolling::{Step, next};
 use crate::service::Deployer;
@@ -33,18 +33,28 @@ pub(crate) async fn for_ever(deployer: &Deployer) {
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        match deployer.docker.deployed().await {
-            Ok(deployed) => well = look_at_all(deployer, &deployed, &well).await,
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "no look at the environments"
-            ),
+        if let Some(docker) = &deployer.targets.docker {
+            match docker.deployed().await {
+                Ok(deployed) => well = look_at_all(deployer, docker, &deployed, &well).await,
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no look at the environments"
+                ),
+            }
+        }
+        for key in deployer.targets.kubernetes.deployed().await {
+            look_at_cluster(deployer, &key).await;
         }
     }
 }
 
 /// Returns the edges that are well.
-async fn look_at_all(deployer: &Deployer, all: &[Deployed], well: &HashSet<Well>) -> HashSet<Well> {
+async fn look_at_all(
+    deployer: &Deployer,
+    docker: &Docker,
+    all: &[Deployed],
+    well: &HashSet<Well>,
+) -> HashSet<Well> {
     let mut still_well = HashSet::new();
     for deployed in all {
         let rollouts = match deployer.rollouts.get(&deployed.key).await {
@@ -69,14 +79,14 @@ async fn look_at_all(deployer: &Deployer, all: &[Deployed], well: &HashSet<Well>
                     "an abandoned rollout of {service} in {environment} stays"
                 );
             }
-        } else if is_well(deployer, deployed, well).await {
+        } else if is_well(docker, deployed, well).await {
             still_well.extend(
                 deployed
                     .edge
                     .as_ref()
                     .map(|edge| (edge.id.clone(), edge.started_at)),
             );
-        } else if let Err(error) = mend(deployer, &deployed.key, &rollouts).await {
+        } else if let Err(error) = mend(deployer, docker, &deployed.key, &rollouts).await {
             let error = &*error;
             tracing::warn!(
                 error,
@@ -87,9 +97,26 @@ async fn look_at_all(deployer: &Deployer, all: &[Deployed], well: &HashSet<Well>
     still_well
 }
 
+/// Ends an abandoned rollout. Everything else is mended by the cluster itself.
+async fn look_at_cluster(deployer: &Deployer, key: &(EnvironmentName, ServiceName)) {
+    let rollouts = match deployer.rollouts.get(key).await {
+        Ok(Some(rollouts)) if rollouts.active.is_some() || rollouts.restoring.is_some() => rollouts,
+        _ => return,
+    };
+    if let Err(error) = end_abandoned(deployer, key, &rollouts).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            "an abandoned rollout of {} in {} stays",
+            key.1,
+            key.0
+        );
+    }
+}
+
 /// Whether a service needs no edge, or has one with a table. What was well is well until it is started again: then it
 /// has its table still, as long as its file system is the same.
-async fn is_well(deployer: &Deployer, deployed: &Deployed, well: &HashSet<Well>) -> bool {
+async fn is_well(docker: &Docker, deployed: &Deployed, well: &HashSet<Well>) -> bool {
     let Some(edge) = &deployed.edge else {
         return deployed.replicas == 0;
     };
@@ -98,7 +125,7 @@ async fn is_well(deployer: &Deployer, deployed: &Deployed, well: &HashSet<Well>)
     {
         return true;
     }
-    let status = status_of(&deployer.docker.engine, &edge.id).await;
+    let status = status_of(&docker.engine, &edge.id).await;
     edge.is_running() && status.is_ok_and(|status| status.generation.is_some())
 }
 
@@ -116,6 +143,7 @@ async fn end_abandoned(
 /// Makes the edge anew and gives it its table; starts and removes no replica.
 async fn mend(
     deployer: &Deployer,
+    docker: &Docker,
     key: &(EnvironmentName, ServiceName),
     rollouts: &Rollouts,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -132,11 +160,11 @@ async fn mend(
         key.1,
         key.0
     );
-    Ok(route_again(deployer, &wanted).await?)
+    Ok(route_again(docker, &wanted).await?)
 }
 
-async fn route_again(deployer: &Deployer, wanted: &Wanted) -> Result<(), TargetError> {
-    let target = deployer.docker.prepare(wanted).await?;
+async fn route_again(docker: &Docker, wanted: &Wanted) -> Result<(), TargetError> {
+    let target = docker.prepare(wanted).await?;
     for _ in 0..STEPS {
         let seen = target.look().await?;
         let step = next(scale(wanted), &seen.replicas, |_| false);

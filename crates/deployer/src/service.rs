@@ -12,12 +12,15 @@ use domain::run::Run;
 use domain::stage::{JobKind, Outcome, StageName};
 use engine::Engine;
 use service_kit::grpc;
+use source::{Source, SourceConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{ActiveRuns, Admit, StageHandler, Work, Worker, new_worker_id};
 
 use crate::docker::{Docker, entry};
 use crate::grpc::Questions;
+use crate::kubernetes::Kubernetes;
+use crate::target::Targets;
 use crate::{Config, Error, on_deploy, on_restore, repair};
 
 /// Our name in errors about secrets and in logs.
@@ -55,19 +58,26 @@ impl Service {
     /// # Errors
     /// When it can't begin, or a part of it ends.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let engine = Engine::connect().await.map_err(Error::from)?;
-        let edge_image = EdgeImage::new(self.config.edge);
-        let docker = Docker::new(
-            engine,
-            self.platform,
-            edge_image,
-            self.config.publish_address,
-        );
         let id = new_worker_id(SERVICE);
         let events = self.bus.events();
+        let mut sources = SourceConfig::from_environment();
+        sources.allow_local_paths = true;
+        let source = Source::new(&self.config.source_cache, sources).map_err(Error::from)?;
+        let docker = if Targets::need_engine(&self.platform) {
+            Some(Docker::new(
+                Engine::connect().await.map_err(Error::from)?,
+                self.platform.clone(),
+                EdgeImage::new(self.config.edge),
+                self.config.publish_address,
+            ))
+        } else {
+            None
+        };
+        let kubernetes = Kubernetes::new(self.platform.clone(), source, Log::new(events.clone()));
+        let targets = Targets::new(self.platform, docker, kubernetes);
         let active = ActiveRuns::default();
         let deployer = Deployer {
-            docker: docker.clone(),
+            targets: targets.clone(),
             rollouts: Log::new(events.clone()),
             releases: Log::new(events.clone()),
             runs: Log::new(events),
@@ -81,7 +91,7 @@ impl Service {
             None => grpc::listen(self.config.listen.listen).await?,
         };
         tracing::info!(worker.id = %id, "deployer listens on {}", listener.local_addr()?);
-        let questions = Questions::new(docker.clone());
+        let questions = Questions::new(targets.clone());
         // When it is told to stop, it ends when both have.
         let work = async {
             tokio::try_join!(
@@ -91,16 +101,24 @@ impl Service {
         };
         tokio::select! {
             ended = work => ended.map(drop),
-            () = entry::keep(&docker.engine) => Ok(()),
+            () = keep_entries(targets.docker.as_ref()) => Ok(()),
             () = repair::for_ever(&repairer) => Ok(()),
         }
+    }
+}
+
+/// For ever.
+async fn keep_entries(docker: Option<&Docker>) {
+    match docker {
+        Some(docker) => entry::keep(&docker.engine).await,
+        None => std::future::pending().await,
     }
 }
 
 /// What the stages of a deployer need.
 #[derive(Clone)]
 pub(crate) struct Deployer {
-    pub(crate) docker: Docker,
+    pub(crate) targets: Targets,
     pub(crate) rollouts: Log<Rollouts>,
     pub(crate) releases: Log<Releases>,
     pub(crate) runs: Log<Run>,

@@ -44,7 +44,7 @@ pub(crate) async fn take_back(
     voice: &Voice<'_>,
 ) -> Back {
     let Some(before) = rollouts.current() else {
-        return match deployer.docker.remove_version(wanted).await {
+        return match deployer.targets.remove_version(wanted).await {
             Ok(()) => Back::Settled {
                 words: "nothing ran here before, and it was removed again".to_owned(),
                 address: String::new(),
@@ -69,10 +69,11 @@ pub(crate) async fn take_back(
             "what ran before is not known any more; nothing was taken back".to_owned(),
         );
     };
-    let back =
-        Wanted::of(&created.spec, &before.placement, &wanted.environment).at(Some(&before.address));
+    let back = Wanted::of(&created.spec, &before.placement, &wanted.environment)
+        .at(Some(&before.address))
+        .returning();
     voice.say(&format!("going back to {}", back.version)).await;
-    match converge(&deployer.docker, &back, until, voice).await {
+    match converge(&deployer.targets, &back, until, voice).await {
         Converged::Done { address, .. } => Back::Settled {
             words: format!("{} serves as before", back.version),
             address,

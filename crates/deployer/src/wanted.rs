@@ -15,6 +15,10 @@ pub(crate) struct Wanted {
     pub(crate) version: String,
     /// The run that brings it.
     pub(crate) run: RunId,
+    /// The run that built it: its commit has the manifests.
+    pub(crate) origin: RunId,
+    /// The team that answers for the service.
+    pub(crate) part_of: Option<String>,
     /// `host/name` of the image.
     pub(crate) repository: String,
     pub(crate) digest: Digest,
@@ -22,6 +26,8 @@ pub(crate) struct Wanted {
     pub(crate) deploy: Deploy,
     /// Where the service answered before, if it did: it should stay there.
     pub(crate) address: Option<String>,
+    /// It was there before what is taken out for it.
+    pub(crate) returns: bool,
 }
 
 /// How long requests under way at a replica may last after it got its last one.
@@ -46,9 +52,20 @@ impl Wanted {
             environment: environment.clone(),
             version: placement.version.clone(),
             run: placement.run.clone(),
+            origin: placement.origin.clone(),
+            part_of: spec.team.clone(),
             repository: placement.repository.clone(),
             digest: placement.digest.clone(),
             address: None,
+            returns: false,
+        }
+    }
+
+    /// The same, coming back after a version that is taken out.
+    pub(crate) fn returning(self) -> Self {
+        Self {
+            returns: true,
+            ..self
         }
     }
 
@@ -113,10 +130,22 @@ pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
     let strategy = strategy.map(|name| {
         format!("note: the strategy `{name}` is not done yet; this is a rolling update, one replica at a time")
     });
+    let min_ready = match &deploy.strategy {
+        Strategy::Rolling(rolling) => rolling.min_ready,
+        _ => None,
+    };
+    let min_ready = min_ready.map(|_| {
+        "note: `min_ready` is for Kubernetes targets; it has no effect on a docker target"
+            .to_owned()
+    });
     let manifests = deploy.manifests.as_ref().map(|folder| {
         format!("note: `deploy.manifests` ({folder}) is for Kubernetes targets; it has no effect on a docker target")
     });
-    strategy.into_iter().chain(manifests).collect()
+    strategy
+        .into_iter()
+        .chain(min_ready)
+        .chain(manifests)
+        .collect()
 }
 
 #[cfg(test)]
@@ -129,12 +158,15 @@ mod tests {
             environment: "test".parse().unwrap(),
             version: "1.0.0".to_owned(),
             run: "r1".parse().unwrap(),
+            origin: "r1".parse().unwrap(),
+            part_of: None,
             repository: "r/a".to_owned(),
             digest: format!("sha256:{}", digest.to_string().repeat(64))
                 .parse()
                 .unwrap(),
             deploy,
             address: None,
+            returns: false,
         }
     }
 

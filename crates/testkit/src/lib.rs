@@ -1,6 +1,7 @@
 //! Test tools: real NATS servers, registries, repositories and engines for tests.
 pub mod docker;
 pub mod git;
+pub mod kubernetes;
 pub mod load;
 pub mod nats;
 pub mod registry;

@@ -51,10 +51,13 @@ mod tests {
             environment: environment.parse().unwrap(),
             version: "1.0.0".to_owned(),
             run: "r1".parse().unwrap(),
+            origin: "r1".parse().unwrap(),
+            part_of: None,
             repository: "r/a".to_owned(),
             digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
             deploy: Deploy::default(),
             address: None,
+            returns: false,
         }
     }
 

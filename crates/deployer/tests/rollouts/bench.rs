@@ -140,6 +140,7 @@ impl Bench {
             .arg(format!("--nats-url={}", self.nats.url()))
             .arg(format!("--platform={}", file("platform.yaml").display()))
             .arg(format!("--token-file={}", file("tokens").display()))
+            .arg(format!("--source-cache={}", file("sources").display()))
             .arg(format!("--listen=127.0.0.1:{}", self.port))
             .arg(format!(
                 "--edge-binary={}",

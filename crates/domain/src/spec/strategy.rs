@@ -44,7 +44,8 @@ pub struct Rolling {
     pub max_surge: Batch,
     /// How many replicas may be missing from the wanted number.
     pub max_unavailable: Batch,
-    /// How long a new replica must stay ready before it counts; on Kubernetes targets. Absent: it counts at once.
+    /// How long a new replica must stay ready before it counts; on Kubernetes targets. Absent: two seconds,
+    /// until every node knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_ready: Option<TimeSpan>,
 }

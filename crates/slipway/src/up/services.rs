@@ -112,7 +112,7 @@ impl Parts {
             common: common.clone(),
             listen: own.clone(),
             slots: args.slots,
-            source_cache: sources,
+            source_cache: sources.clone(),
             edge: args.edge.clone(),
         };
         let promoter = registry_promoter::Config {
@@ -125,6 +125,7 @@ impl Parts {
             listen: own,
             slots: 8,
             publish_address: std::net::Ipv4Addr::LOCALHOST.into(),
+            source_cache: sources,
             edge: args.edge,
         };
         let mut services = JoinSet::new();

@@ -1,0 +1,80 @@
+//! What really runs in an environment, for whoever asks.
+
+use std::collections::BTreeMap;
+
+use domain::ids::EnvironmentName;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use proto::deployer::v1::{LiveService, LiveState, Replica};
+
+use super::Kubernetes;
+use super::error::ClusterError;
+use super::objects::{INSTALLED, annotation, label};
+use super::record;
+
+/// A replica that gets its share of the requests.
+const WEIGHT: u32 = 100;
+
+/// Every service of an environment, with its pods.
+pub(crate) async fn live_state(
+    kubernetes: &Kubernetes,
+    environment: &EnvironmentName,
+) -> Result<LiveState, ClusterError> {
+    let cluster = kubernetes.cluster(environment).await?;
+    let records = record::all(&cluster, environment).await?;
+    let selector = format!(
+        "{}={INSTALLED},{}={environment}",
+        label::MANAGED_BY,
+        label::ENVIRONMENT
+    );
+    let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+    for pod in cluster.list::<Pod>(&selector).await? {
+        if let Some(service) = text(&pod.metadata, label::SERVICE) {
+            pods.entry(service).or_default().push(pod);
+        }
+    }
+    let services = records.into_iter().map(|(service, record)| {
+        let own = pods.remove(service.as_str()).unwrap_or_default();
+        let own = own
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        LiveService {
+            replicas: own.map(|pod| replica(pod, &record)).collect(),
+            service: service.to_string(),
+            address: record.address,
+            note: String::new(),
+        }
+    });
+    Ok(LiveState {
+        services: services.collect(),
+    })
+}
+
+fn replica(pod: &Pod, record: &record::Record) -> Replica {
+    let note = |name: &str| {
+        let notes = pod.metadata.annotations.as_ref();
+        notes.and_then(|n| n.get(name)).cloned().unwrap_or_default()
+    };
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c.type_ == "Ready" && c.status == "True");
+    let digest = note(annotation::DIGEST);
+    Replica {
+        name: pod.metadata.name.clone().unwrap_or_default(),
+        version: note(annotation::VERSION),
+        run_id: if digest == record.digest {
+            record.run.clone()
+        } else {
+            String::new()
+        },
+        image_digest: digest,
+        ready,
+        weight: if ready { WEIGHT } else { 0 },
+    }
+}
+
+fn text(metadata: &ObjectMeta, name: &str) -> Option<String> {
+    metadata.labels.as_ref()?.get(name).cloned()
+}

@@ -1,0 +1,155 @@
+//! The Kubernetes objects of a release: generated from `deploy:`, or the team's own with the image filled in. Pure.
+
+mod configuration;
+mod generated;
+mod labels;
+mod own;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+
+pub(crate) use generated::generated;
+use labels::mark;
+pub(crate) use labels::{INSTALLED, annotation, label};
+pub(crate) use own::own;
+
+use crate::wanted::Wanted;
+
+/// What names an object within a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct ObjectId {
+    #[serde(rename = "apiVersion")]
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
+impl ObjectId {
+    /// The identity of an object.
+    pub(crate) fn of(object: &Json) -> Self {
+        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        Self {
+            api_version: text(&object["apiVersion"]),
+            kind: text(&object["kind"]),
+            name: text(&object["metadata"]["name"]),
+        }
+    }
+
+    /// Whether both are the same object, whatever the version of its description.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let group = |id: &Self| match id.api_version.rsplit_once('/') {
+            Some((group, _)) => group.to_owned(),
+            None => String::new(),
+        };
+        self.kind == other.kind && self.name == other.name && group(self) == group(other)
+    }
+}
+
+impl std::fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// All objects of a version in an environment, in the order in which they are applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Release {
+    pub(crate) objects: Vec<Json>,
+    /// Where the service answers; empty if it takes no traffic.
+    pub(crate) address: String,
+    /// What tells these objects from those of every other release.
+    pub(crate) key: String,
+}
+
+impl Release {
+    /// Puts objects in order and gives them our labels.
+    fn new(wanted: &Wanted, mut objects: Vec<Json>, address: String) -> Self {
+        objects.sort_by_key(rank);
+        // Before the marks: they name the run, and a release is the same whoever brings it.
+        let mut hash = Sha256::new();
+        for object in &objects {
+            hash.update(object.to_string());
+            hash.update([0]);
+        }
+        for object in &mut objects {
+            mark(object, wanted);
+        }
+        Self {
+            objects,
+            address,
+            key: hex::encode(hash.finalize())[..10].to_owned(),
+        }
+    }
+
+    /// The objects' identities.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.objects.iter().map(ObjectId::of)
+    }
+}
+
+/// What is needed first comes first; workloads come last.
+fn rank(object: &Json) -> u8 {
+    match object["kind"].as_str().unwrap_or_default() {
+        "ServiceAccount" => 0,
+        "Role" | "RoleBinding" => 1,
+        "ConfigMap" | "Secret" | "PersistentVolumeClaim" => 2,
+        "Service" => 3,
+        kind if is_workload(kind) => 6,
+        "HorizontalPodAutoscaler" => 7,
+        _ => 4,
+    }
+}
+
+/// Kinds that have pods for as long as they are there.
+pub(crate) fn is_workload(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet")
+}
+
+/// Where a release goes, and what is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) namespace: String,
+    pub(crate) image_pull_secrets: Vec<String>,
+    /// The image as the cluster's nodes call it.
+    pub(crate) image: String,
+    /// The port of the service; none takes no traffic.
+    pub(crate) port: Option<u16>,
+    /// Values of the variables that are secrets of Slipway's own.
+    pub(crate) secrets: BTreeMap<String, Vec<u8>>,
+    pub(crate) server: Server,
+}
+
+/// What an API server has, and another may not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// `policy/v1`; else `policy/v1beta1`.
+    pub(crate) policy_v1: bool,
+    /// A container can be told to wait before it stops, without a program in it.
+    pub(crate) sleeps: bool,
+}
+
+/// A release that can't be made, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Impossible(pub(crate) String);
+
+/// An image by the address that the cluster's nodes have for its registry.
+pub(crate) fn image_for(wanted: &Wanted, registry: Option<&str>) -> String {
+    let image = wanted.image();
+    match (registry, image.split_once('/')) {
+        (Some(registry), Some((_, rest))) => format!("{registry}/{rest}"),
+        _ => image,
+    }
+}
+
+/// `<name>-<hash of the content>`.
+fn hashed_name(name: &str, content: &Json) -> String {
+    let hash = hex::encode(Sha256::digest(content.to_string()));
+    format!("{name}-{}", &hash[..10])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! One rollout on a cluster: check, apply, watch, remove what is left of the release before.
+//!
+//! It keeps nothing but times: another deployer applies the same objects again, which changes nothing, and goes on
+//! watching.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use domain::platform::KubernetesTarget;
+use domain::stage::Failure;
+use kube::api::DynamicObject;
+use tokio::time::Instant;
+
+use super::Kubernetes;
+use super::api::{Cluster, Mode};
+use super::error::ClusterError;
+use super::look::look;
+use super::objects::{INSTALLED, ObjectId, Release, is_workload, label};
+use super::ready::{Output, Verdict, judge, suspect};
+use super::record::{self, Record};
+use super::release::release;
+use crate::converge::{Converged, Ended};
+use crate::voice::Voice;
+use crate::wanted::Wanted;
+
+/// How often to look at the cluster.
+const LOOK: Duration = Duration::from_millis(500);
+/// How much longer than a controller we wait for it to say that nothing goes on.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// A rollout on its way.
+pub(crate) struct Rollout<'a> {
+    kubernetes: &'a Kubernetes,
+    target: &'a KubernetesTarget,
+    wanted: &'a Wanted,
+    voice: &'a Voice<'a>,
+    /// `None` until everything is applied, and after an error.
+    applied: Option<Applied>,
+    /// Since when something is so.
+    since: HashMap<String, Instant>,
+    /// What was last seen to go on, and when.
+    progress: (Vec<i32>, Instant),
+    said: String,
+}
+
+struct Applied {
+    cluster: Cluster,
+    release: Release,
+    record: Record,
+    workloads: Vec<ObjectId>,
+    /// The same release was complete before.
+    was_there: bool,
+}
+
+impl<'a> Rollout<'a> {
+    pub(super) fn new(
+        kubernetes: &'a Kubernetes,
+        target: &'a KubernetesTarget,
+        wanted: &'a Wanted,
+        voice: &'a Voice<'a>,
+    ) -> Self {
+        Self {
+            kubernetes,
+            target,
+            wanted,
+            voice,
+            applied: None,
+            since: HashMap::new(),
+            progress: (Vec::new(), Instant::now()),
+            said: String::new(),
+        }
+    }
+
+    /// Connects and applies anew at the next step.
+    pub(crate) fn begin_anew(&mut self) {
+        self.applied = None;
+    }
+
+    /// One step; says how it ended, if it did.
+    pub(crate) async fn advance(&mut self) -> Result<Option<Converged>, ClusterError> {
+        let Some(applied) = &self.applied else {
+            self.applied = Some(self.apply().await?);
+            self.progress.1 = Instant::now();
+            return Ok(None);
+        };
+        let seen = look(&applied.cluster, &applied.workloads).await?;
+        let since = &mut self.since;
+        let lasts = |key: &str| {
+            since
+                .entry(key.to_owned())
+                .or_insert_with(Instant::now)
+                .elapsed()
+        };
+        let verdict = judge(&seen, self.wanted.deadline(), lasts);
+        match verdict {
+            Verdict::Ready => self.complete().await.map(Some),
+            Verdict::Failed { reason, output } => Ok(Some(self.failed(reason, output).await)),
+            Verdict::Waiting { why, progress } => {
+                if progress != self.progress.0 {
+                    self.progress = (progress, Instant::now());
+                }
+                if self.progress.1.elapsed() > self.wanted.deadline() + SLACK {
+                    let reason = format!(
+                        "{} {} did not become ready within {} s: {why}",
+                        self.wanted.service,
+                        self.wanted.version,
+                        self.wanted.deadline().as_secs()
+                    );
+                    return Ok(Some(self.failed(reason, suspect(&seen)).await));
+                }
+                if why != self.said {
+                    self.voice.say(&why).await;
+                    self.said = why;
+                }
+                tokio::time::sleep(LOOK).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Brings the objects in; nothing is changed unless the cluster would take all of them.
+    async fn apply(&self) -> Result<Applied, ClusterError> {
+        let cluster = self.kubernetes.cluster(&self.wanted.environment).await?;
+        let release = release(self.kubernetes, &cluster, self.target, self.wanted).await?;
+        let wanted = self.wanted;
+        let before = Record::read(&cluster, &wanted.service, &wanted.environment).await?;
+        let coming = Record::coming(wanted, &release, before.as_ref());
+        let untouched = before.is_some_and(|b| b.complete && b.key == release.key);
+        if !(wanted.returns && untouched) {
+            let probe = record::to_map(&coming, &wanted.service, &wanted.environment);
+            cluster.ensure_namespace(&probe).await?;
+            // Back must be possible whatever somebody did meanwhile.
+            let force = wanted.returns || self.target.overwrite_changes;
+            if !wanted.returns {
+                for object in &release.objects {
+                    cluster.apply(object, Mode { dry: true, force }).await?;
+                }
+            }
+            coming.write(&cluster, wanted).await?;
+            for object in &release.objects {
+                let id = ObjectId::of(object);
+                self.voice
+                    .say(&format!("applying {id} in {}", cluster.namespace))
+                    .await;
+                cluster.apply(object, Mode { dry: false, force }).await?;
+            }
+        }
+        let workloads = release.ids().filter(|id| is_workload(&id.kind)).collect();
+        Ok(Applied {
+            cluster,
+            release,
+            record: coming,
+            workloads,
+            was_there: untouched,
+        })
+    }
+
+    /// Removes what the release does not have any more, and says that it is complete.
+    async fn complete(&self) -> Result<Converged, ClusterError> {
+        let Some(applied) = &self.applied else {
+            return Err(ClusterError::Away {
+                doing: "completing the release".to_owned(),
+                why: "it is not applied".to_owned(),
+            });
+        };
+        for old in applied.record.left_over(&applied.release) {
+            if applied
+                .cluster
+                .delete_ours(old, |found| is_ours(found, self.wanted))
+                .await?
+            {
+                self.voice.say(&format!("removing {old}")).await;
+            }
+        }
+        let record = applied.record.clone().complete(&applied.release);
+        record.write(&applied.cluster, self.wanted).await?;
+        Ok(Converged::Done {
+            address: applied.release.address.clone(),
+            was_there: applied.was_there && self.said.is_empty(),
+        })
+    }
+
+    async fn failed(&self, reason: String, output: Option<Output>) -> Converged {
+        let last_lines = match (output, &self.applied) {
+            (Some(output), Some(applied)) => last_lines(&applied.cluster, &output).await,
+            _ => Vec::new(),
+        };
+        Converged::Failed {
+            failure: Box::new(
+                Failure::because(reason).with_last_lines(last_lines.iter().map(String::as_str)),
+            ),
+            how: Ended::Red,
+        }
+    }
+}
+
+/// The last lines of a container; of the run of it that is there, if that before is gone.
+async fn last_lines(cluster: &Cluster, output: &Output) -> Vec<String> {
+    let lines = async |previous| {
+        cluster
+            .last_lines(&output.pod, &output.container, previous, Failure::MAX_LINES)
+            .await
+    };
+    let read = match lines(output.previous).await {
+        Err(_) if output.previous => lines(false).await,
+        other => other,
+    };
+    read.unwrap_or_else(|error| vec![format!("(its output can't be had: {error})")])
+}
+
+/// Whether an object is of this service in this environment.
+pub(super) fn is_ours(found: &DynamicObject, wanted: &Wanted) -> bool {
+    let labels = found.metadata.labels.clone().unwrap_or_default();
+    let is = |name: &str, value: &str| labels.get(name).is_some_and(|own| own == value);
+    is(label::MANAGED_BY, INSTALLED)
+        && is(label::ENVIRONMENT, wanted.environment.as_str())
+        && is(label::SERVICE, wanted.service.as_str())
+}

@@ -1,0 +1,51 @@
+//! What somebody changed by hand.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::bench::{Bench, SERVICE, green, red};
+use crate::needs_cluster;
+use crate::runs::READY;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_changed_is_overwritten_only_where_the_platform_file_says_so() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let first = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&first).await?);
+    let by_hand = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": SERVICE },
+        "spec": { "replicas": 1 },
+    });
+    bench.cluster.apply(&by_hand).await?;
+    let second = bench.deploy("1.1.0", &two, READY).await?;
+    let failure = red(bench.outcome(&second).await?);
+    assert!(
+        failure.reason.contains("somebody else changed it"),
+        "{failure:?}"
+    );
+    assert!(failure.reason.contains(".spec.replicas"), "{failure:?}");
+    // Nothing was changed, and so nothing of theirs was taken back.
+    let replicas = bench
+        .cluster
+        .deployment(SERVICE)
+        .await?
+        .spec
+        .and_then(|s| s.replicas);
+    assert_eq!(replicas, Some(1));
+
+    bench.target().overwrite_changes = true;
+    bench.start_deployer()?;
+    let third = bench.deploy("1.1.0", &two, READY).await?;
+    green(&bench.outcome(&third).await?);
+    let replicas = bench
+        .cluster
+        .deployment(SERVICE)
+        .await?
+        .spec
+        .and_then(|s| s.replicas);
+    assert_eq!(replicas, Some(2));
+    bench.finish().await
+}

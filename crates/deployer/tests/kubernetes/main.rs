@@ -1,0 +1,11 @@
+//! Rollouts by the real deployer program on a real Kubernetes cluster, bus and registry.
+
+mod bench;
+mod cluster;
+mod crashes;
+mod failures;
+mod hands;
+mod manifests;
+mod rights;
+mod runs;
+mod updates;

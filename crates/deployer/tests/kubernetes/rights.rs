@@ -1,0 +1,122 @@
+//! What the deployer must be allowed to do, and what it says where it may not.
+
+use anyhow::{Context as _, Result};
+use domain::stage::Outcome;
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use serde_json::{Value as Json, json};
+
+use crate::bench::{Bench, green};
+use crate::needs_cluster;
+use crate::runs::READY;
+
+/// The Role that is documented.
+const RBAC: &str = include_str!("../../../../deploy/kubernetes/rbac.yaml");
+
+impl Bench {
+    /// Lets the deployer be a ServiceAccount of the namespace, and starts it.
+    async fn as_service_account(&mut self, name: &str) -> Result<()> {
+        let accounts = self.cluster.of::<ServiceAccount>();
+        let request: TokenRequest = serde_json::from_value(json!({ "spec": { "audiences": [] } }))?;
+        let token = accounts
+            .create_token_request(name, &PostParams::default(), &request)
+            .await?
+            .status
+            .context("no token")?
+            .token;
+        self.with_token(&token)
+    }
+
+    fn with_token(&mut self, token: &str) -> Result<()> {
+        let mut kubeconfig = serde_json::to_value(&self.cluster.config)?;
+        kubeconfig["users"][0]["user"] = json!({ "token": token });
+        let path = self.file("kubeconfig");
+        std::fs::write(&path, kubeconfig.to_string())?;
+        self.target().kubeconfig = Some(format!("file:{}", path.display()).parse()?);
+        self.start_deployer()
+    }
+
+    /// Applies the documented ServiceAccount, Role and RoleBinding.
+    async fn grant(&self) -> Result<()> {
+        self.cluster.create_namespace().await?;
+        let text = RBAC.replace("namespace: shop", &format!("namespace: {}", self.test));
+        for document in text.split("\n---\n") {
+            let object: Json = serde_saphyr::from_str(document)?;
+            self.cluster.apply(&object).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_role_is_enough() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.grant().await?;
+    bench.as_service_account("slipway-deployer").await?;
+    let (one, broken) = (
+        bench.server("one").await?,
+        bench.image("broken", "echo no database; exit 3").await?,
+    );
+    let first = bench
+        .deploy(
+            "1.0.0",
+            &one,
+            "{ replicas: 2, env: { A: a }, ready: { http: /healthz }, drain: 1s, deadline: 40s }",
+        )
+        .await?;
+    green(&bench.outcome(&first).await?);
+    let second = bench.deploy("1.1.0", &broken, READY).await?;
+    let failure = crate::bench::red(bench.outcome(&second).await?);
+    assert!(
+        failure.reason.contains("1.0.0 serves as before"),
+        "{failure:?}"
+    );
+    assert!(
+        failure.last_lines.iter().any(|l| l.contains("no database")),
+        "{failure:?}"
+    );
+    assert_eq!(bench.live().await?.len(), 1);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployer_without_rights_says_what_it_lacks() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.cluster.create_namespace().await?;
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "nobody" },
+    });
+    bench.cluster.apply(&account).await?;
+    bench.as_service_account("nobody").await?;
+    let one = bench.server("one").await?;
+    let run = bench.deploy("1.0.0", &one, READY).await?;
+    let reason = errored(bench.outcome(&run).await?);
+    assert!(reason.contains("the deployer may not do that"), "{reason}");
+    assert!(reason.contains("deploy/kubernetes/rbac.yaml"), "{reason}");
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_expired_are_told_from_a_cluster_that_is_away() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.with_token("long.since.expired")?;
+    let one = bench.server("one").await?;
+    let run = bench.deploy("1.0.0", &one, READY).await?;
+    let reason = errored(bench.outcome(&run).await?);
+    assert!(
+        reason.contains("does not accept the deployer's credentials"),
+        "{reason}"
+    );
+    bench.finish().await
+}
+
+fn errored(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Errored { failure, .. } => failure.reason,
+        other => panic!("not errored: {other:?}"),
+    }
+}
