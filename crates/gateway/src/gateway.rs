@@ -7,7 +7,6 @@ use bus::aggregates::Log;
 use domain::ids::RunId;
 use domain::platform::PlatformSpec;
 use domain::release::Releases;
-use domain::rollout::Rollouts;
 use domain::run::{Event, Refusal, Run};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,6 +16,7 @@ use crate::error::not_updated;
 use crate::intake::Intake;
 use crate::parts::Parts;
 use crate::projection::Projection;
+use crate::rollouts::History;
 
 /// The event store, the projection of it, the other services.
 pub(crate) struct Gateway {
@@ -26,7 +26,7 @@ pub(crate) struct Gateway {
     pub(crate) intake: Intake,
     pub(crate) runs: Log<Run>,
     pub(crate) releases: Log<Releases>,
-    pub(crate) rollouts: Log<Rollouts>,
+    pub(crate) rollouts: Log<History>,
     pub(crate) parts: Arc<Parts>,
     pub(crate) stop: CancellationToken,
     /// What goes on when its caller has gone.

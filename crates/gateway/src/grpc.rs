@@ -4,6 +4,7 @@ mod environments;
 mod logs;
 mod paging;
 mod releases;
+mod rollouts;
 mod runs;
 mod system;
 mod watch;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use domain::ids::ServiceName;
 use proto::gateway::v1::environment_service_server::EnvironmentServiceServer;
 use proto::gateway::v1::release_service_server::ReleaseServiceServer;
+use proto::gateway::v1::rollout_service_server::RolloutServiceServer;
 use proto::gateway::v1::run_service_server::RunServiceServer;
 use proto::gateway::v1::system_service_server::SystemServiceServer;
 use tonic::service::Routes;
@@ -83,6 +85,9 @@ pub(crate) fn routes(gateway: Arc<Gateway>) -> Routes {
     .add_service(
         EnvironmentServiceServer::new(questions.clone())
             .max_decoding_message_size(MAX_REQUEST_BYTES),
+    )
+    .add_service(
+        RolloutServiceServer::new(questions.clone()).max_decoding_message_size(MAX_REQUEST_BYTES),
     )
     .add_service(SystemServiceServer::new(questions).max_decoding_message_size(MAX_REQUEST_BYTES))
 }

@@ -1,7 +1,7 @@
 //! Faces teams: gRPC, webhooks, the inbox of commits; plans runs and takes approvals.
 //!
 //! In: `slipway.gateway.v1` over gRPC and gRPC-Web, `POST /webhooks` over HTTP, commits on `slipway.commit.*`. Events
-//! out: `Reserved` of releases; `Created`, `Refused`, reviews, `CancelRequested` and `Retried` of runs. Lists come
+//! out: `Reserved` of releases; `Created`, `Refused`, reviews, `CancelRequested` and `Retried` of runs; what people ask of rollouts. Lists come
 //! from a [`projection`] of all events; what is about one run is read anew. Configuration: [`Config`].
 
 pub mod commit_event;
@@ -15,6 +15,7 @@ pub mod intake;
 mod parts;
 mod placing;
 pub mod projection;
+pub mod rollouts;
 mod service;
 pub mod webhook;
 

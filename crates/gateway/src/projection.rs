@@ -12,13 +12,13 @@ use bus::aggregates::{Aggregate, step};
 use bus::{Bus, EventFilter, EventSubject, Followed, From, StoredEvent};
 use domain::ids::{EnvironmentName, RunId, ServiceName};
 use domain::release::Releases;
-use domain::rollout::Rollouts;
 use domain::run::{Change, Run};
 use jiff::Timestamp;
 use proto::event::WireEvent as _;
 use tokio::sync::watch;
 
 use crate::Error;
+use crate::rollouts::History;
 use index::Index;
 pub use index::{Page, RunFilter};
 
@@ -208,7 +208,7 @@ impl Projection {
 
     /// The rollouts of every service in every environment, by name.
     #[must_use]
-    pub fn rollouts(&self) -> Vec<((EnvironmentName, ServiceName), Arc<Rollouts>)> {
+    pub fn rollouts(&self) -> Vec<((EnvironmentName, ServiceName), Arc<History>)> {
         self.read(|index| {
             index
                 .rollouts
@@ -216,6 +216,12 @@ impl Projection {
                 .map(|(key, rollouts)| (key.clone(), Arc::clone(rollouts)))
                 .collect()
         })
+    }
+
+    /// The rollouts of one service in one environment.
+    #[must_use]
+    pub fn rollouts_of(&self, key: &(EnvironmentName, ServiceName)) -> Option<Arc<History>> {
+        self.read(|index| index.rollouts.get(key).cloned())
     }
 
     fn read<T>(&self, question: impl FnOnce(&Index) -> T) -> T {

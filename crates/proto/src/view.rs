@@ -68,6 +68,7 @@ fn stage(stage: &Stage) -> v1::Stage {
             skipped: t.skipped,
         }),
         tried_again_at: stage.tried_again_at().map(to_wire),
+        rollout: None,
     }
 }
 

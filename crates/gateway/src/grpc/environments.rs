@@ -122,7 +122,7 @@ struct Wish {
 }
 
 impl Questions {
-    fn environment(&self, name: &str) -> Result<EnvironmentName, Error> {
+    pub(super) fn environment(&self, name: &str) -> Result<EnvironmentName, Error> {
         let found = self
             .platform
             .environment(name)
@@ -136,7 +136,8 @@ impl Questions {
         service: &ServiceName,
     ) -> Result<Rollouts, Error> {
         let key = (environment.clone(), service.clone());
-        Ok(self.rollouts.get(&key).await?.unwrap_or_default())
+        let history = self.rollouts.get(&key).await?;
+        Ok(history.map(|history| history.rollouts).unwrap_or_default())
     }
 
     /// Starts the run that brings a version in, with the service file of the run that made it.
@@ -202,7 +203,8 @@ impl Questions {
         let live = self.parts.live_state(name).await;
         let rollouts = self.projection.rollouts();
         let here = rollouts.iter().filter(|((of, _), _)| of == name);
-        let services = here.filter_map(|((_, service), rollouts)| {
+        let services = here.filter_map(|((_, service), history)| {
+            let rollouts = &history.rollouts;
             let wanted = self.replicas_wanted(name, rollouts);
             deployed(service, rollouts, wanted, live.as_ref())
         });

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use domain::ids::{Digest, EnvironmentName, ServiceName};
 use domain::release::{Record, candidate_tag};
-use domain::rollout::Rollouts;
 use proto::event::time::to_wire;
 use proto::gateway::v1::release_service_server::ReleaseService;
 use proto::gateway::v1::{
@@ -16,6 +15,7 @@ use tonic::{Request, Response, Status};
 use super::{Questions, paging};
 use crate::Error;
 use crate::placing::{no_such_version, version_of};
+use crate::rollouts::History;
 
 #[tonic::async_trait]
 impl ReleaseService for Questions {
@@ -106,7 +106,7 @@ fn page_token(release: &Release) -> String {
     format!("{}/{}", release.service, release.version)
 }
 
-type AllRollouts = [((EnvironmentName, ServiceName), Arc<Rollouts>)];
+type AllRollouts = [((EnvironmentName, ServiceName), Arc<History>)];
 
 fn view(
     service: &ServiceName,
@@ -165,13 +165,13 @@ fn places(
     names: &[String],
     rollouts: &AllRollouts,
 ) -> Vec<String> {
-    let runs_it = |rollouts: &Rollouts| {
-        let current = rollouts.current().map(|placed| &placed.placement);
+    let runs_it = |history: &History| {
+        let current = history.rollouts.current().map(|placed| &placed.placement);
         current.is_some_and(|p| p.digest == *digest && names.contains(&p.version))
     };
     let here = rollouts
         .iter()
-        .filter(|((_, of), rollouts)| of == service && runs_it(rollouts));
+        .filter(|((_, of), history)| of == service && runs_it(history));
     here.map(|((environment, _), _)| environment.to_string())
         .collect()
 }

@@ -14,8 +14,8 @@ use source::{RefName, RepositoryUrl};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::watch::{Answers, watch};
-use super::{Questions, logs, paging};
+use super::watch::Answers;
+use super::{Questions, logs, paging, watch};
 use crate::Error;
 use crate::intake::{CommitRequest, Unreachable};
 use crate::projection::RunFilter;
@@ -50,7 +50,7 @@ impl RunService for Questions {
         request: Request<GetRunRequest>,
     ) -> Result<Response<PublicRun>, Status> {
         let run = self.run(&request.into_inner().run_id).await?;
-        Ok(Response::new(proto::view::run(&run)))
+        Ok(Response::new(watch::view(&run, &self.projection)))
     }
 
     async fn list_runs(
@@ -79,7 +79,7 @@ impl RunService for Questions {
         request: Request<WatchRunRequest>,
     ) -> Result<Response<Answers<PublicRun>>, Status> {
         let run = self.run(&request.into_inner().run_id).await?;
-        Ok(Response::new(watch(
+        Ok(Response::new(watch::watch(
             run,
             self.projection.clone(),
             self.stop.clone(),

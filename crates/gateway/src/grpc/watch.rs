@@ -1,7 +1,9 @@
-//! One run, followed until it has ended.
+//! One run as people see it, and followed until it has ended.
 
 use std::pin::Pin;
 
+use domain::ids::RunId;
+use domain::rollout::Rollouts;
 use domain::run::Run;
 use futures::{Stream, stream};
 use proto::gateway::v1;
@@ -18,12 +20,45 @@ pub(super) fn stopping() -> Status {
     Status::unavailable("the gateway is being stopped; ask again")
 }
 
+/// A run, with where the rollouts of its stages are.
+pub(super) fn view(run: &Run, projection: &Projection) -> v1::Run {
+    let mut view = proto::view::run(run);
+    for stage in view.stages.iter_mut().filter(|s| s.state == "running") {
+        let environment = stage.name.strip_prefix("deploy:");
+        let key =
+            environment.and_then(|name| Some((name.parse().ok()?, run.change.service.clone())));
+        let history = key.and_then(|key| projection.rollouts_of(&key));
+        stage.rollout = history.and_then(|history| standing(&history.rollouts, &run.id));
+    }
+    view
+}
+
+fn standing(rollouts: &Rollouts, run: &RunId) -> Option<v1::StageRollout> {
+    let progress = rollouts.progress.as_ref()?;
+    let is_it = rollouts
+        .active
+        .as_ref()
+        .is_some_and(|active| active.run == *run);
+    let step = progress.plan.name_of(progress.index);
+    let (standing, is_paused) = match (&progress.abort, &progress.paused) {
+        (Some(abort), _) => (format!("is taken back: {}", abort.reason), false),
+        (None, Some(paused)) => (format!("{step}, paused: {}", paused.reason), true),
+        (None, None) if progress.plan.steps.len() == 1 => return None,
+        (None, None) => (step, false),
+    };
+    is_it.then_some(v1::StageRollout {
+        standing,
+        is_paused,
+    })
+}
+
 struct Watch {
     projection: Projection,
     changes: Changes,
     stop: CancellationToken,
     run: Run,
-    shown: u64,
+    shown: Option<v1::Run>,
+    shown_sequence: u64,
     over: bool,
 }
 
@@ -35,7 +70,8 @@ pub(super) fn watch(run: Run, projection: Projection, stop: CancellationToken) -
         changes,
         stop,
         run,
-        shown: 0,
+        shown: None,
+        shown_sequence: 0,
         over: false,
     };
     Box::pin(stream::unfold(watch, |mut watch| async move {
@@ -54,10 +90,13 @@ impl Watch {
             {
                 self.run = Run::clone(&run);
             }
-            if self.run.last_sequence > self.shown {
-                self.shown = self.run.last_sequence;
+            let view = view(&self.run, &self.projection);
+            // Also when only a rollout of it went on.
+            if self.run.last_sequence > self.shown_sequence || self.shown.as_ref() != Some(&view) {
+                self.shown_sequence = self.run.last_sequence;
+                self.shown = Some(view.clone());
                 self.over = self.run.state().is_ended();
-                return Some(Ok(proto::view::run(&self.run)));
+                return Some(Ok(view));
             }
             tokio::select! {
                 () = self.changes.next() => {}

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use domain::ids::{EnvironmentName, RunId, ServiceName};
 use domain::release::{Event, Releases};
-use domain::rollout::Rollouts;
 use domain::run::{Change, Kind, Run, RunState};
 use jiff::Timestamp;
 
 use crate::Error;
+use crate::rollouts::History;
 
 /// Which runs to list.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ pub(super) struct Index {
     /// When runs that have not appeared yet reserved their version.
     expected: HashMap<RunId, Timestamp>,
     pub(super) releases: BTreeMap<ServiceName, Arc<Releases>>,
-    pub(super) rollouts: BTreeMap<(EnvironmentName, ServiceName), Arc<Rollouts>>,
+    pub(super) rollouts: BTreeMap<(EnvironmentName, ServiceName), Arc<History>>,
 }
 
 impl Index {

@@ -254,6 +254,22 @@ impl TestGateway {
         );
     }
 
+    /// Begins a stage of a run for the first time, as a worker would.
+    pub(crate) async fn begin_stage(&self, run: &str, stage: &str) {
+        let mut start = Some(Event::StageStarted {
+            stage: stage.parse().unwrap(),
+            attempt: 1,
+            worker: "worker-of-the-test".parse().unwrap(),
+            at: Timestamp::now(),
+        });
+        self.runs
+            .update(&run.parse().unwrap(), |_| {
+                Ok::<_, std::fmt::Error>(start.take())
+            })
+            .await
+            .unwrap();
+    }
+
     /// Does the stages of a run, one after the other, with success.
     pub(crate) async fn do_stages(&self, run: &str, stages: &[&str]) {
         for stage in stages {
@@ -291,7 +307,7 @@ impl TestGateway {
     }
 }
 
-fn show(token: &str) -> ShowToken {
+pub(crate) fn show(token: &str) -> ShowToken {
     ShowToken::new(&Secret::new(token)).unwrap()
 }
 

@@ -13,5 +13,6 @@ mod logs;
 mod parts;
 mod reuse;
 mod reviews;
+mod rollouts;
 mod versions;
 mod webhooks;
