@@ -65,6 +65,15 @@ pub struct Bucket {
     pub count: u64,
 }
 
+impl Bucket {
+    /// The largest latency that is in the bucket before this one, whether that holds something or not, in microseconds;
+    /// 0 before the first.
+    #[must_use]
+    pub fn above_us(&self) -> u64 {
+        bucket_of(self.up_to_us).checked_sub(1).map_or(0, upper_end)
+    }
+}
+
 impl Histogram {
     /// How many requests were measured.
     pub fn count(&self) -> u64 {
@@ -145,6 +154,9 @@ mod tests {
             prop_assert!(us <= upper_end(bucket));
             prop_assert!(bucket == 0 || us > upper_end(bucket - 1));
             prop_assert!(upper_end(bucket) as f64 <= 1.25 * us.max(1) as f64);
+            let listed = Bucket { up_to_us: upper_end(bucket), count: 1 };
+            prop_assert!(bucket == 0 || us > listed.above_us());
+            prop_assert_eq!(listed.above_us(), bucket.checked_sub(1).map_or(0, upper_end));
         }
     }
 
