@@ -6,6 +6,7 @@
 
 mod api;
 mod connect;
+mod drift;
 mod error;
 mod live;
 mod look;

@@ -108,17 +108,33 @@ impl Cluster {
         }
     }
 
-    /// Makes an object be as given.
-    pub(super) async fn apply(&self, object: &Json, mode: Mode) -> Result<(), ClusterError> {
+    /// Makes an object be as given; returns what became of it.
+    pub(super) async fn apply(
+        &self,
+        object: &Json,
+        mode: Mode,
+    ) -> Result<DynamicObject, ClusterError> {
         let id = ObjectId::of(object);
         let verb = if mode.dry { "checking" } else { "applying" };
         let doing = format!("{verb} {id}");
         let api = self.of_kind(&id, &doing).await?;
         let params = params(mode);
         match api.patch(&id.name, &params, &Patch::Apply(object)).await {
-            Ok(_) => Ok(()),
+            Ok(applied) => Ok(applied),
             Err(error) => Err(ClusterError::of(doing, &error)),
         }
+    }
+
+    /// An object of any kind, if it is there.
+    pub(super) async fn find(&self, id: &ObjectId) -> Result<Option<DynamicObject>, ClusterError> {
+        let doing = format!("looking at {id}");
+        let api = match self.of_kind(id, &doing).await {
+            // Of a kind that is gone there are no objects.
+            Err(ClusterError::UnknownKind { .. }) => return Ok(None),
+            other => other?,
+        };
+        let found = api.get_opt(&id.name).await;
+        found.map_err(|error| ClusterError::of(doing, &error))
     }
 
     /// Makes sure that there is the namespace: asks by trying to apply something in it.
@@ -155,16 +171,11 @@ impl Cluster {
         is_ours: impl Fn(&DynamicObject) -> bool,
     ) -> Result<bool, ClusterError> {
         let doing = format!("removing {id}");
-        let api = match self.of_kind(id, &doing).await {
-            // Of a kind that is gone there are no objects.
-            Err(ClusterError::UnknownKind { .. }) => return Ok(false),
-            other => other?,
-        };
-        let found = api.get_opt(&id.name).await;
-        let found = found.map_err(|error| ClusterError::of(&doing, &error))?;
+        let found = self.find(id).await?;
         let Some(found) = found.filter(|object| is_ours(object)) else {
             return Ok(false);
         };
+        let api = self.of_kind(id, &doing).await?;
         let params = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: found.metadata.uid,

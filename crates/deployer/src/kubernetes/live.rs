@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use proto::deployer::v1::{LiveService, LiveState, Replica};
 
 use super::Kubernetes;
+use super::drift;
 use super::error::ClusterError;
 use super::objects::{INSTALLED, annotation, label};
 use super::record;
@@ -33,21 +34,20 @@ pub(crate) async fn live_state(
             pods.entry(service).or_default().push(pod);
         }
     }
-    let services = records.into_iter().map(|(service, record)| {
+    let mut services = Vec::new();
+    for (service, record) in records {
         let own = pods.remove(service.as_str()).unwrap_or_default();
         let own = own
             .iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        LiveService {
+        services.push(LiveService {
             replicas: own.map(|pod| replica(pod, &record)).collect(),
             service: service.to_string(),
-            address: record.address,
-            note: String::new(),
-        }
-    });
-    Ok(LiveState {
-        services: services.collect(),
-    })
+            address: record.address.clone(),
+            note: drift::note(&cluster, &record).await?,
+        });
+    }
+    Ok(LiveState { services })
 }
 
 fn replica(pod: &Pod, record: &record::Record) -> Replica {

@@ -31,6 +31,10 @@ pub(super) struct Record {
     pub(super) complete: bool,
     /// Its objects, and those of earlier releases that are not removed yet.
     pub(super) objects: Vec<ObjectId>,
+    /// What tells which fields of an object are ours, by the object's kind and name: it changes when
+    /// somebody changes one of them.
+    #[serde(default)]
+    pub(super) held: BTreeMap<String, String>,
 }
 
 impl Record {
@@ -50,6 +54,7 @@ impl Record {
             address: release.address.clone(),
             complete: false,
             objects,
+            held: before.map(|b| b.held.clone()).unwrap_or_default(),
         }
     }
 
@@ -67,6 +72,8 @@ impl Record {
     pub(super) fn complete(mut self, release: &Release) -> Self {
         self.complete = true;
         self.objects = release.ids().collect();
+        let keys: Vec<String> = self.objects.iter().map(ToString::to_string).collect();
+        self.held.retain(|key, _| keys.contains(key));
         self
     }
 
@@ -102,7 +109,7 @@ impl Record {
             dry: false,
             force: true,
         };
-        cluster.apply(&object, mode).await
+        cluster.apply(&object, mode).await.map(drop)
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Kubernetes;
 use super::api::{Cluster, Mode};
+use super::drift;
 use super::error::ClusterError;
 use super::look::look;
 use super::objects::{INSTALLED, ObjectId, Release, is_workload, label};
@@ -124,7 +125,7 @@ impl<'a> Rollout<'a> {
         let release = release(self.kubernetes, &cluster, self.target, self.wanted).await?;
         let wanted = self.wanted;
         let before = Record::read(&cluster, &wanted.service, &wanted.environment).await?;
-        let coming = Record::coming(wanted, &release, before.as_ref());
+        let mut coming = Record::coming(wanted, &release, before.as_ref());
         let untouched = before.is_some_and(|b| b.complete && b.key == release.key);
         if !(wanted.returns && untouched) {
             let probe = record::to_map(&coming, &wanted.service, &wanted.environment);
@@ -142,7 +143,8 @@ impl<'a> Rollout<'a> {
                 self.voice
                     .say(&format!("applying {id} in {}", cluster.namespace))
                     .await;
-                cluster.apply(object, Mode { dry: false, force }).await?;
+                let applied = cluster.apply(object, Mode { dry: false, force }).await?;
+                coming.held.insert(id.to_string(), drift::held(&applied));
             }
         }
         let workloads = release.ids().filter(|id| is_workload(&id.kind)).collect();

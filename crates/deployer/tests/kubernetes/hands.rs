@@ -19,7 +19,10 @@ async fn what_somebody_changed_is_overwritten_only_where_the_platform_file_says_
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": SERVICE },
         "spec": { "replicas": 1 },
     });
+    assert_eq!(bench.live().await?[0].note, "");
     bench.cluster.apply(&by_hand).await?;
+    let note = bench.live().await?[0].note.clone();
+    assert!(note.contains("Deployment shop was changed by somebody"), "{note}");
     let second = bench.deploy("1.1.0", &two, READY).await?;
     let failure = red(bench.outcome(&second).await?);
     assert!(
@@ -47,5 +50,6 @@ async fn what_somebody_changed_is_overwritten_only_where_the_platform_file_says_
         .spec
         .and_then(|s| s.replicas);
     assert_eq!(replicas, Some(2));
+    assert_eq!(bench.live().await?[0].note, "");
     bench.finish().await
 }
