@@ -21,7 +21,7 @@ use domain::analysis::judge::{Judge, Look, Patience};
 use domain::analysis::progress::Progress;
 use domain::analysis::subject::Subject;
 use domain::analysis::verdict::Verdict;
-use domain::rollout::Evidence;
+use domain::rollout::{self, Act, Evidence, Step};
 use domain::spec::{Analysis, TimeSpan};
 use jiff::Timestamp;
 
@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     metrics: Progress,
     probes: Probes,
     visit: Option<Visit>,
+    /// The verdict that counted at the last look.
+    kept: Option<Verdict>,
 }
 
 /// The step that the rollout is at.
@@ -51,8 +53,6 @@ struct Visit {
     over_since: Option<Timestamp>,
     /// It has no time of its own: it is there for the analysis.
     is_analysis: bool,
-    /// The verdict that was given last.
-    told: Option<Verdict>,
 }
 
 impl Watch {
@@ -67,6 +67,7 @@ impl Watch {
             metrics: Progress::new(analysis),
             probes: Probes::new(sources, subject),
             visit: None,
+            kept: None,
             analysis: analysis.clone(),
         }
     }
@@ -84,15 +85,36 @@ impl Watch {
         TimeSpan::from_secs(wait.as_secs())
     }
 
-    /// Looks at the rollout at a step, counted from 0. To be called again and again, in steps that wait for a verdict and
-    /// in others: bad news is good to know early. It never waits: what is measured is asked for beside, and found at a
+    /// Looks at the rollout; gives the act that it is to keep, if there is another verdict. To be called again and again, at
+    /// every step: bad news is good to know early. It never waits: what is measured is asked for beside, and found at a
     /// later look.
     ///
-    /// * `over`: the step waits for a verdict, and not for time.
     /// * `traffic`: what [`requests::of_status`] makes of the router's counts, if they could be had.
     /// * `unhealthy`: the replicas of the new version that are not as they should be.
-    /// * `known`: the verdict of this step that the rollout has kept. It is not told again.
-    pub(crate) fn look(
+    pub(crate) fn act(
+        &mut self,
+        progress: &rollout::Progress,
+        traffic: Option<Look>,
+        unhealthy: u32,
+        now: Timestamp,
+    ) -> Option<Act> {
+        if progress.abort.is_some() || progress.is_hurried || !progress.plan.is_analysed {
+            return None;
+        }
+        let known = progress.verdict.as_ref().map(|judgement| judgement.verdict);
+        let over = progress.paused.is_none() && is_over(progress, now);
+        let (verdict, evidence) =
+            self.look(progress.index, over, traffic, unhealthy, known, now)?;
+        Some(Act::Judged {
+            index: u32::try_from(progress.index).unwrap_or(u32::MAX),
+            verdict,
+            evidence,
+        })
+    }
+
+    /// The same at a step, counted from 0. `over` means that the step waits for a verdict, and not for time; `known` is the
+    /// verdict that the rollout has kept for now, which is not told again.
+    fn look(
         &mut self,
         step: usize,
         over: bool,
@@ -101,7 +123,8 @@ impl Watch {
         known: Option<Verdict>,
         now: Timestamp,
     ) -> Option<(Verdict, Vec<Evidence>)> {
-        let (patience, is_analysis) = self.come_to(step, over, known, now);
+        self.know(known);
+        let (patience, is_analysis) = self.come_to(step, over, now);
         self.measure(step, unhealthy, now);
         if let (Some(judge), Some(traffic)) = (&mut self.judge, traffic)
             && let Some(since) = self.tally.add(traffic)
@@ -123,9 +146,6 @@ impl Watch {
         if known == Some(verdict) {
             return None;
         }
-        if let Some(visit) = &mut self.visit {
-            visit.told = Some(verdict);
-        }
         let compared = self
             .judge
             .as_ref()
@@ -139,27 +159,30 @@ impl Watch {
         Some((verdict, evidence))
     }
 
+    /// A verdict that does not count any more was set aside by a person: what led to it is looked at anew.
+    fn know(&mut self, known: Option<Verdict>) {
+        let kept = std::mem::replace(&mut self.kept, known);
+        let Some(kept) = kept.filter(|_| known.is_none()) else {
+            return;
+        };
+        if kept != Verdict::Pass {
+            self.metrics = Progress::new(&self.analysis);
+            self.visit = None;
+        }
+        if kept.aborts() {
+            self.judge = self.judge.is_some().then(|| Judge::new(&self.analysis));
+            self.tally = Tally::default();
+        }
+    }
+
     /// Notes at which step it is, and says how long one would wait there, and whether the analysis is all there is to it.
-    fn come_to(
-        &mut self,
-        step: usize,
-        over: bool,
-        known: Option<Verdict>,
-        now: Timestamp,
-    ) -> (Patience, bool) {
+    fn come_to(&mut self, step: usize, over: bool, now: Timestamp) -> (Patience, bool) {
         let is_here = |visit: &Visit| visit.step == step;
         let mut visit = self.visit.take().filter(is_here).unwrap_or(Visit {
             step,
             over_since: None,
             is_analysis: over,
-            told: None,
         });
-        let is_unclear = matches!(visit.told, Some(Verdict::Inconclusive | Verdict::NoData));
-        if is_unclear && known.is_none() {
-            // A person let it go on all the same.
-            (visit.told, visit.over_since) = (None, None);
-            self.metrics = Progress::new(&self.analysis);
-        }
         visit.over_since = over.then(|| visit.over_since.unwrap_or(now));
         let patience = match visit.over_since {
             None => Patience::StepGoesOn,
@@ -192,6 +215,15 @@ impl Watch {
         for metric in self.metrics.due(now) {
             self.probes.begin(metric, unhealthy);
         }
+    }
+}
+
+/// Whether a step waits for a verdict, and not for time.
+fn is_over(progress: &rollout::Progress, now: Timestamp) -> bool {
+    match progress.step() {
+        Some(Step::Bake(time) | Step::Monitor(time)) => is_past(progress.entered_at, time, now),
+        Some(Step::Analyse | Step::Validate) => true,
+        _ => false,
     }
 }
 
