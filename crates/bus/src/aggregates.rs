@@ -251,6 +251,12 @@ impl<A: Aggregate> Log<A> {
             .cloned()
     }
 
+    /// Takes a state that was folded elsewhere, from a follower's events, so that the next read costs only the question
+    /// what came since.
+    pub fn learn(&self, key: &A::Key, state: &A) {
+        self.remember(key, state);
+    }
+
     fn remember(&self, key: &A::Key, state: &A) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHED {

@@ -86,7 +86,10 @@ pub(crate) async fn follow(
         };
         match next {
             Some(Followed::Event(event)) => match changed(active, &event) {
-                Change::Run(run) => keep(active, held, *run),
+                Change::Run(run) => {
+                    runs.learn(&run.id, &run);
+                    keep(active, held, *run);
+                }
                 Change::Unknown(id) => drop(unread.insert(id)),
                 Change::Nothing => {}
             },

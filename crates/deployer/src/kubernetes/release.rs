@@ -77,7 +77,7 @@ async fn origin(kubernetes: &Kubernetes, wanted: &Wanted) -> Result<Change, Clus
         )
     };
     created
-        .map(|created| created.change)
+        .map(|created| created.change.clone())
         .ok_or_else(|| none(gone(), false))
 }
 

@@ -1,5 +1,7 @@
 //! One step of the fold: what an event makes of a run.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Change, Created, Event};
@@ -93,7 +95,7 @@ impl Run {
             last_sequence: sequence,
             created_at: at,
             updated_at: at,
-            created: Some(created),
+            created: Some(Arc::from(created)),
         };
         run.settle(at);
         run

@@ -1,5 +1,7 @@
 //! The state of a run, as its events leave it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::event::{Actor, Change, Created};
@@ -14,7 +16,7 @@ pub struct Run {
     /// What it is about.
     pub change: Change,
     /// The plan; `None` for a refused run.
-    pub created: Option<Box<Created>>,
+    pub created: Option<Arc<Created>>,
     /// Why it was refused, if it was.
     pub refused: Option<String>,
     /// The stages in the plan's order.

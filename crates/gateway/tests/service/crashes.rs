@@ -25,7 +25,7 @@ async fn created(gateway: &TestGateway) -> (Run, Event) {
         .parse()
         .unwrap();
     let run = gateway.runs.get(&id).await.unwrap().unwrap();
-    let event = Event::Created(run.created.clone().unwrap());
+    let event = Event::Created(Box::new(run.created.as_deref().unwrap().clone()));
     (run, event)
 }
 
