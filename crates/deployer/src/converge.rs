@@ -18,11 +18,11 @@ use crate::voice::Voice;
 use crate::wanted::Wanted;
 
 /// How often to look at the target while it gets ready.
-const LOOK: Duration = Duration::from_millis(200);
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 /// How long to wait after a look or a step that did not succeed.
-const AFTER_ERROR: Duration = Duration::from_secs(1);
+pub(crate) const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long the engine, the edge or the registry may be away before the attempt is given up. Another follows.
-const BLIND: Duration = Duration::from_secs(60);
+pub(crate) const BLIND: Duration = Duration::from_secs(60);
 /// How long a cluster may be: its API server may be moved to another machine meanwhile.
 const BLIND_TO_CLUSTER: Duration = Duration::from_secs(150);
 

@@ -11,8 +11,9 @@ mod live;
 mod names;
 mod ports;
 mod replicas;
+pub(crate) mod sets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use container_stage::edge_image::EdgeImage;
@@ -128,10 +129,16 @@ impl Docker {
                 .or_insert(Deployed {
                     key: (environment, service),
                     replicas: 0,
+                    sets: BTreeSet::new(),
                     edge: None,
                 });
             match container.labels.get(labels::ROLE).map(String::as_str) {
-                Some(role::REPLICA) => found.replicas += 1,
+                Some(role::REPLICA) => {
+                    found.replicas += 1;
+                    found
+                        .sets
+                        .extend(container.labels.get(labels::ROLLOUT).cloned());
+                }
                 Some(role::EDGE) => found.edge = Some(container),
                 _ => {}
             }
@@ -179,6 +186,8 @@ impl Docker {
 pub(crate) struct Deployed {
     pub(crate) key: (EnvironmentName, ServiceName),
     pub(crate) replicas: usize,
+    /// The keys of the versions that they are of.
+    pub(crate) sets: BTreeSet<String>,
     pub(crate) edge: Option<ContainerInfo>,
 }
 
@@ -274,7 +283,7 @@ impl Target<'_> {
                 let ports: Vec<u16> = routed.iter().map(|(_, entrance)| entrance.port).collect();
                 let backends = routed
                     .into_iter()
-                    .map(|(c, entrance)| replicas::backend(c, entrance));
+                    .map(|(c, entrance)| replicas::backend(c, &entrance));
                 self.edge
                     .route(
                         &self.docker.engine,

@@ -1,5 +1,6 @@
 //! Appending to the rollouts of a service in an environment.
 
+use bus::AppendError;
 use bus::aggregates::{Log, UpdateError};
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::rollout::{Event, Rollouts};
@@ -21,5 +22,19 @@ pub(crate) async fn update(
         }
         Err(UpdateError::Bus(error)) => Err(error),
         Err(UpdateError::Refused(never)) => match never {},
+    }
+}
+
+/// Appends an event if nothing was appended after the one with this sequence; says whether it did.
+pub(crate) async fn append_after(
+    log: &Log<Rollouts>,
+    key: &(EnvironmentName, ServiceName),
+    sequence: u64,
+    event: &Event,
+) -> Result<bool, bus::Error> {
+    match log.append(key, sequence, event).await {
+        Ok(_) => Ok(true),
+        Err(AppendError::Conflict { .. }) => Ok(false),
+        Err(AppendError::Bus(error)) => Err(error),
     }
 }

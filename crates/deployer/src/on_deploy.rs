@@ -6,7 +6,7 @@ use bus::aggregates::UpdateError;
 use container_stage::outcome;
 use container_stage::output::Output;
 use domain::ids::{EnvironmentName, ServiceName};
-use domain::rollout::{Admission, End, Event, Placement, Rollouts};
+use domain::rollout::{Admission, End, Event, Placement, Rollouts, Step};
 use domain::run::Run;
 use domain::stage::{Artifact, Failure, Outcome, StageResult};
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use crate::converge::{Converged, Ended, Until, converge};
 use crate::events::update;
 use crate::placement::{is_asked_for, placement};
 use crate::service::Deployer;
+use crate::side_by_side::{is_replacing, plan, roll_out};
 use crate::take_back::{Abandoned, Back, take_back};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
@@ -92,12 +93,13 @@ async fn rollout(
         Ok(placement) => placement,
         Err(reason) => return Ok(outcome::red(reason, &[])),
     };
-    let started = match begin(deployer, work, &key, &placement).await? {
+    let wanted = Wanted::of(&work.created().spec, &placement, environment);
+    let started = match begin(deployer, work, &key, &placement, &wanted).await? {
         Ok(started) => started,
         Err(instead) => return Ok(instead),
     };
     let address = started.current().map(|before| before.address.as_str());
-    let wanted = Wanted::of(&work.created().spec, &placement, environment).at(address);
+    let wanted = wanted.at(address);
     let voice = Voice::Stage(output);
     voice
         .say(&format!(
@@ -107,6 +109,14 @@ async fn rollout(
         .await;
     for note in deployer.targets.notes(&wanted) {
         voice.say(&note).await;
+    }
+    let plan = started.progress.as_ref().map(|progress| &progress.plan);
+    if let Some(plan) = plan.filter(|plan| !is_replacing(plan)) {
+        let steps: Vec<String> = plan.steps.iter().map(Step::to_string).collect();
+        voice.say(&format!("steps: {}", steps.join(", "))).await;
+        if let Some(outcome) = roll_out(deployer, work, &key, &wanted, &started, &voice).await? {
+            return Ok(outcome);
+        }
     }
     let (end, outcome) =
         match converge(&deployer.targets, &wanted, &Until::Told(&work.stop), &voice).await {
@@ -158,18 +168,22 @@ async fn begin(
     work: &Work,
     key: &(EnvironmentName, ServiceName),
     placement: &Placement,
+    wanted: &Wanted,
 ) -> Result<Result<Rollouts, Outcome>, bus::Error> {
     let (empty, asked_for) = (Rollouts::default(), is_asked_for(&work.run));
+    let current = |rollouts: &Rollouts| rollouts.current().map(|c| c.placement.clone());
     loop {
-        without_abandoned(deployer, key).await?;
+        let seen = without_abandoned(deployer, key).await?;
+        let plan = plan(deployer, wanted, placement, &seen).await?;
         let begun = deployer.rollouts.update(key, |rollouts| {
-            match rollouts
-                .unwrap_or(&empty)
-                .admit(&placement.run, placement.order, asked_for, &[])
-            {
+            let rollouts = rollouts.unwrap_or(&empty);
+            match rollouts.admit(&placement.run, placement.order, asked_for, &[]) {
+                Admission::Go if current(rollouts) != current(&seen) => {
+                    Err((true, "something else was deployed meanwhile".to_owned()))
+                }
                 Admission::Go => Ok(Some(Event::Started {
                     placement: placement.clone(),
-                    plan: None,
+                    plan: Some(plan.clone()),
                 })),
                 Admission::Resume => Ok(None),
                 Admission::Wait { reason } => Err((true, reason)),
@@ -195,7 +209,7 @@ async fn begin(
     }
 }
 
-fn succeeded(wanted: &Wanted, address: String, was_there: bool) -> Outcome {
+pub(crate) fn succeeded(wanted: &Wanted, address: String, was_there: bool) -> Outcome {
     let replicas = match wanted.deploy.replicas {
         0 | 1 => "1 replica".to_owned(),
         count => format!("{count} replicas"),
@@ -208,7 +222,7 @@ fn succeeded(wanted: &Wanted, address: String, was_there: bool) -> Outcome {
     }))
 }
 
-fn with_reason(how: Ended, failure: Failure, reason: String) -> Outcome {
+pub(crate) fn with_reason(how: Ended, failure: Failure, reason: String) -> Outcome {
     let failure = Box::new(Failure {
         reason: reason.clone(),
         ..failure

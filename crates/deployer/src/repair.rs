@@ -1,4 +1,5 @@
-//! The timer that mends environments: an edge that is gone, a rollout that nobody ends.
+//! The timer that mends environments: an edge that is gone, a rollout that nobody ends, a version that was kept for long
+//! enough.
 //!
 //! Replicas are left to the engine, which starts them again, and to the next deployment.
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use crate::converge::scale;
 use crate::docker::{Deployed, Docker, status_of};
 use crate::error::TargetError;
+use crate::kept;
 use crate::rolling::{Step, next};
 use crate::service::Deployer;
 use crate::take_back::Abandoned;
@@ -71,6 +73,19 @@ async fn look_at_all(
             }
         };
         let (environment, service) = &deployed.key;
+        let is_free = rollouts.active.is_none() && rollouts.restoring.is_none();
+        let now = Timestamp::now();
+        if is_free
+            && deployed.sets.len() > 1
+            && rollouts.kept.as_ref().is_some_and(|kept| kept.is_over(now))
+            && let Err(error) = kept::remove(deployer, docker, &deployed.key, &rollouts).await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the earlier version of {service} in {environment} stays"
+            );
+        }
         if rollouts.active.is_some() || rollouts.restoring.is_some() {
             if let Err(error) = end_abandoned(deployer, &deployed.key, &rollouts).await {
                 let error = &error as &dyn std::error::Error;
@@ -160,6 +175,9 @@ async fn mend(
         key.1,
         key.0
     );
+    if kept::route_beside(deployer, docker, key, rollouts).await? {
+        return Ok(());
+    }
     Ok(route_again(docker, &wanted).await?)
 }
 

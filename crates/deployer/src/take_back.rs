@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::converge::{Converged, Ended, Until, converge};
 use crate::events::update;
+use crate::origin::wanted_of;
 use crate::service::Deployer;
 use crate::voice::Voice;
 use crate::wanted::Wanted;
@@ -55,8 +56,13 @@ pub(crate) async fn take_back(
             )),
         };
     };
-    let origin = match deployer.runs.get(&before.placement.origin).await {
-        Ok(run) => run.and_then(|run| run.created),
+    let back = match wanted_of(deployer, before, &wanted.environment).await {
+        Ok(Some(back)) => back.returning(),
+        Ok(None) => {
+            return Back::Stays(
+                "what ran before is not known any more; nothing was taken back".to_owned(),
+            );
+        }
         Err(error) => {
             return Back::Unsettled(format!(
                 "what ran before can't be read: {}",
@@ -64,14 +70,6 @@ pub(crate) async fn take_back(
             ));
         }
     };
-    let Some(created) = origin else {
-        return Back::Stays(
-            "what ran before is not known any more; nothing was taken back".to_owned(),
-        );
-    };
-    let back = Wanted::of(&created.spec, &before.placement, &wanted.environment)
-        .at(Some(&before.address))
-        .returning();
     voice.say(&format!("going back to {}", back.version)).await;
     match converge(&deployer.targets, &back, until, voice).await {
         Converged::Done { address, .. } => Back::Settled {

@@ -122,14 +122,6 @@ impl Wanted {
 
 /// What the file asks for and this target does not do; for the log of the rollout.
 pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
-    let strategy = match &deploy.strategy {
-        Strategy::Rolling(_) => None,
-        Strategy::BlueGreen(_) => Some("blue_green"),
-        Strategy::Canary(_) => Some("canary"),
-    };
-    let strategy = strategy.map(|name| {
-        format!("note: the strategy `{name}` is not done yet; this is a rolling update, one replica at a time")
-    });
     let min_ready = match &deploy.strategy {
         Strategy::Rolling(rolling) => rolling.min_ready,
         _ => None,
@@ -141,11 +133,7 @@ pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
     let manifests = deploy.manifests.as_ref().map(|folder| {
         format!("note: `deploy.manifests` ({folder}) is for Kubernetes targets; it has no effect on a docker target")
     });
-    strategy
-        .into_iter()
-        .chain(min_ready)
-        .chain(manifests)
-        .collect()
+    min_ready.into_iter().chain(manifests).collect()
 }
 
 #[cfg(test)]
@@ -213,14 +201,17 @@ mod tests {
     #[test]
     fn what_this_target_does_not_do_is_said() {
         assert_eq!(not_done_here(&Deploy::default()), Vec::<String>::new());
-        let strategy = Strategy::Canary(domain::spec::Canary::default());
+        let strategy = Strategy::Rolling(Rolling {
+            min_ready: Some("5s".parse().unwrap()),
+            ..Rolling::default()
+        });
         let notes = not_done_here(&Deploy {
             strategy,
             manifests: Some("k8s".to_owned()),
             ..Deploy::default()
         });
         assert!(
-            notes.len() == 2 && notes[0].contains("`canary`") && notes[1].contains("k8s"),
+            notes.len() == 2 && notes[0].contains("`min_ready`") && notes[1].contains("k8s"),
             "{notes:?}"
         );
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use container_stage::naming::role;
 use edge::status::Status;
-use edge::table::{Backend, FILE_NAME, Table};
+use edge::table::{Backend, FILE_NAME, Route, Table};
 use engine::labels;
 use engine::{
     Attachment, ContainerId, ContainerInfo, ContainerSpec, Engine, ExecSpec, PublishPort,
@@ -78,10 +78,27 @@ impl Edge {
         ports: impl IntoIterator<Item = u16>,
         backends: Vec<Backend>,
     ) -> Result<(), TargetError> {
+        let all = Route {
+            host: None,
+            backends,
+        };
+        self.route_by_host(engine, generation, ports, vec![all])
+            .await
+    }
+
+    /// The same, by the host names that are asked for.
+    pub(crate) async fn route_by_host(
+        &self,
+        engine: &Engine,
+        generation: u64,
+        ports: impl IntoIterator<Item = u16>,
+        routes: Vec<Route>,
+    ) -> Result<(), TargetError> {
         let listen: BTreeSet<u16> = ports.into_iter().chain([PUBLISHED]).collect();
         let table = Table {
             listen: listen.into_iter().collect(),
-            ..Table::new(generation, backends)
+            routes,
+            ..Table::new(generation, Vec::new())
         };
         let status = put_table(engine, &self.id, &table)
             .await
@@ -221,7 +238,7 @@ fn spec(docker: &Docker, wanted: &Wanted, image: &str, port: u16, host: u16) -> 
         )]),
         networks: vec![Attachment::new(
             names::network(&wanted.environment),
-            [wanted.service.as_str()],
+            [wanted.service.to_string(), names::preview(wanted)],
         )],
         labels: labels::of([
             (labels::ROLE, role::EDGE),

@@ -15,6 +15,34 @@ pub(crate) fn edge(wanted: &Wanted) -> String {
     format!("{}-edge", stem(wanted, 63 - "-edge".len()))
 }
 
+/// The name by which neighbours reach a version that is looked at before it gets traffic.
+pub(crate) fn preview(wanted: &Wanted) -> String {
+    format!("preview.{}", wanted.service)
+}
+
+/// The host names that lead to it: that of neighbours, and one that browsers take to this machine.
+pub(crate) fn preview_hosts(wanted: &Wanted) -> [String; 2] {
+    [preview(wanted), preview_host(wanted)]
+}
+
+fn preview_host(wanted: &Wanted) -> String {
+    format!(
+        "{}-preview.{}.localhost",
+        wanted.service, wanted.environment
+    )
+}
+
+/// Where it is, for people, where the service itself is at `address`.
+pub(crate) fn preview_words(wanted: &Wanted, address: &str) -> String {
+    let port = address.rsplit_once(':').map_or("80", |(_, port)| port);
+    format!(
+        "{} can be looked at: http://{}:{port} (for neighbours in the environment: http://{})",
+        wanted.version,
+        preview_host(wanted),
+        preview(wanted)
+    )
+}
+
 /// Names for new replicas that are not `taken`: `slipway-<environment>-<service>-<key>-<n>`.
 pub(crate) fn free_replicas(wanted: &Wanted, taken: &[&str]) -> impl Iterator<Item = String> {
     let stem = format!(

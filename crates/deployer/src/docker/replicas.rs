@@ -107,7 +107,7 @@ pub(crate) fn seen(
         name: container.name.clone(),
         is_wanted: is_of(container, key),
         health: health(container, is_ready, now),
-        is_routed: backend.is_some_and(|b| !b.draining),
+        is_routed: backend.is_some_and(|b| !b.draining && b.weight > 0),
         in_flight: backend.map_or(0, |b| b.in_flight),
     }
 }
@@ -147,18 +147,21 @@ pub(crate) fn entrance(container: &ContainerInfo, wanted: &Entrance) -> Entrance
     own.unwrap_or_else(|| wanted.clone())
 }
 
-/// The replica as a backend of the edge.
-pub(crate) fn backend(container: &ContainerInfo, entrance: Entrance) -> Backend {
+/// The replica as a backend of the edge, with the same share as every other.
+pub(crate) fn backend(container: &ContainerInfo, entrance: &Entrance) -> Backend {
+    let version = container.labels.get(labels::VERSION);
+    let version = version.map(String::as_str).unwrap_or_default();
+    place(&container.name, version, entrance, WEIGHT)
+}
+
+/// A replica as a backend of the edge.
+pub(crate) fn place(name: &str, version: &str, entrance: &Entrance, weight: u32) -> Backend {
     Backend {
-        name: container.name.clone(),
-        address: format!("{}:{}", container.name, entrance.port),
-        weight: WEIGHT,
-        version: container
-            .labels
-            .get(labels::VERSION)
-            .cloned()
-            .unwrap_or_default(),
-        ready: entrance.ready,
+        name: name.to_owned(),
+        address: format!("{name}:{}", entrance.port),
+        weight,
+        version: version.to_owned(),
+        ready: entrance.ready.clone(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Rollouts by the real deployer program on a real engine, bus and registry.
 
 mod bench;
+mod blue_green;
+mod canary;
 mod crashes;
 mod failures;
 mod order;

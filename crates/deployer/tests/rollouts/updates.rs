@@ -134,12 +134,16 @@ async fn what_the_target_does_not_do_is_said_in_the_log() -> Result<()> {
     let bench = Bench::start().await?;
     let one = bench.server("one").await?;
     let run = bench
-        .deploy("1.0.0", &one, "{ strategy: canary, manifests: k8s }")
+        .deploy(
+            "1.0.0",
+            &one,
+            "{ strategy: { rolling: { min_ready: 5s } }, manifests: k8s }",
+        )
         .await?;
     green(&bench.outcome(&run, &bench.test).await?);
     let log = bench.log(&run, &bench.test).await?;
     assert!(
-        log.contains("`canary` is not done yet") && log.contains("k8s"),
+        log.contains("`min_ready` is for Kubernetes") && log.contains("k8s"),
         "{log}"
     );
     bench.finish().await

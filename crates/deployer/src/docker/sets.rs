@@ -1,0 +1,493 @@
+//! Two versions of a service side by side: their replicas, and the edge that splits the requests between them.
+//!
+//! What is remembered between two looks is only about time, and who was told to go; all else is seen anew.
+
+mod layout;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use container_stage::naming::role;
+use container_stage::secrets;
+use domain::rollout::{Decision, Observed};
+use domain::spec::Percent;
+use domain::stage::Failure;
+use edge::status::{BackendStatus, Status};
+use edge::table::{Backend, Route};
+use engine::labels;
+use engine::{ContainerInfo, ContainerState};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::edge::Edge;
+use super::ports::Entrance;
+use super::{Docker, names, replicas};
+use crate::error::TargetError;
+use crate::rolling::Health;
+use crate::service::SERVICE;
+use crate::steps::{Look, SideBySide, Way};
+use crate::voice::Voice;
+use crate::wanted::Wanted;
+use layout::{Member, Side};
+
+/// Restarts after which a new replica counts as broken, even if it is ready again.
+const RESTARTS: u32 = 2;
+
+/// A version that is brought in beside another.
+pub(crate) struct Sets<'a> {
+    docker: &'a Docker,
+    stable: &'a Wanted,
+    candidate: &'a Wanted,
+    /// Since when the candidate is brought in.
+    since: Timestamp,
+    voice: &'a Voice<'a>,
+    /// `None` before the first look, and after an error: the edge may have to be made anew.
+    edge: Option<Edge>,
+    seen: Seen,
+    memory: Memory,
+}
+
+/// What one look showed.
+#[derive(Default)]
+struct Seen {
+    /// Sorted by name.
+    containers: Vec<ContainerInfo>,
+    /// In the same order.
+    members: Vec<Member>,
+    generation: u64,
+    /// What the table lists by route, replica and weight.
+    table: BTreeSet<(Option<String>, String, u32)>,
+    /// A replica of the candidate that is not as it should be, and why.
+    unwell: Option<(usize, String)>,
+}
+
+/// What one look does not show.
+#[derive(Default)]
+struct Memory {
+    /// Since when replicas are to go.
+    leaving: HashMap<String, Instant>,
+    /// Since when no new requests go to the stable and to the candidate set.
+    unrouted: [Option<Instant>; 2],
+    way: Option<Way>,
+    most_ready: u32,
+    advanced_at: Timestamp,
+    is_cleared: bool,
+    said: Option<(Percent, bool)>,
+}
+
+/// A backend to be.
+struct Place {
+    member: Member,
+    version: String,
+    entrance: Entrance,
+}
+
+impl<'a> Sets<'a> {
+    pub(crate) fn new(
+        docker: &'a Docker,
+        stable: &'a Wanted,
+        candidate: &'a Wanted,
+        since: Timestamp,
+        voice: &'a Voice<'a>,
+    ) -> Self {
+        Self {
+            docker,
+            stable,
+            candidate,
+            since,
+            voice,
+            edge: None,
+            seen: Seen::default(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// The same; replicas that do not run are left as they are.
+    pub(crate) fn without_clearing(self) -> Self {
+        let memory = Memory {
+            is_cleared: true,
+            ..self.memory
+        };
+        Self { memory, ..self }
+    }
+
+    async fn entrance(&self, wanted: &Wanted) -> Result<Entrance, TargetError> {
+        let (image, engine) = (wanted.image(), &self.docker.engine);
+        let credentials = secrets::credentials_for(&self.docker.platform, &image, SERVICE)?;
+        engine.ensure_image(&image, credentials.as_ref()).await?;
+        let exposed = engine.inspect_image(&image).await?.exposed_ports;
+        Entrance::of(&wanted.deploy, &exposed)
+    }
+
+    /// Network, edge, and, on the way forth, the image.
+    async fn prepare(&mut self, way: Way) -> Result<(), TargetError> {
+        let network = names::network(&self.stable.environment);
+        let of_environment = labels::of([(labels::ENVIRONMENT, self.stable.environment.as_str())]);
+        let engine = &self.docker.engine;
+        engine.ensure_network(&network, &of_environment).await?;
+        if way == Way::Forth {
+            self.entrance(self.candidate).await?;
+        }
+        // The table tells the edge where else to listen.
+        let port = self.stable.deploy.port.unwrap_or(super::ports::PUBLISHED);
+        self.edge = Some(Edge::ensure(self.docker, self.stable, port).await?);
+        // While the image was fetched nothing could get ready.
+        self.memory.advanced_at = Timestamp::now();
+        Ok(())
+    }
+
+    fn edge(&self) -> Result<&Edge, TargetError> {
+        self.edge.as_ref().ok_or_else(|| TargetError::Edge {
+            service: self.stable.service.to_string(),
+            what: "it was not looked at".to_owned(),
+        })
+    }
+
+    fn seen(&self, containers: Vec<ContainerInfo>, status: &Status) -> Seen {
+        let (stable, candidate) = (self.stable.key(), self.candidate.key());
+        let mut seen = Seen {
+            generation: status.generation.unwrap_or(0),
+            table: listed(status)
+                .map(|b| (b.host.clone(), b.name.clone(), b.weight))
+                .collect(),
+            ..Seen::default()
+        };
+        let now = Timestamp::now();
+        for (index, container) in containers.iter().enumerate() {
+            let known = status.backends.iter().filter(|b| b.name == container.name);
+            let backend = known.clone().find(|b| b.host.is_none());
+            let replica = replicas::seen(container, backend, &candidate, now);
+            let side = match () {
+                () if replica.is_wanted => Side::Candidate,
+                () if replicas::is_of(container, &stable) => Side::Stable,
+                () => Side::Stray,
+            };
+            if side == Side::Candidate {
+                seen.unwell = seen.unwell.or_else(|| {
+                    self.unwell(container, &replica.health)
+                        .map(|why| (index, why))
+                });
+            }
+            seen.members.push(Member {
+                side,
+                is_ready: replica.health == Health::Ready,
+                weight: backend.filter(|b| !b.draining).map(|b| b.weight),
+                in_flight: known.clone().map(|b| b.in_flight).max().unwrap_or(0),
+                is_listed: known.clone().next().is_some(),
+                is_leaving: self.memory.leaving.contains_key(&container.name),
+                name: container.name.clone(),
+            });
+        }
+        seen.containers = containers;
+        seen
+    }
+
+    /// Why a replica of the candidate is not as it should be. One that is started again and again in the course of its
+    /// rollout is not, even if it is ready in between.
+    fn unwell(&self, container: &ContainerInfo, health: &Health) -> Option<String> {
+        if let Health::Failed { reason } = health {
+            return Some(reason.clone());
+        }
+        let is_recent = container.started_at.is_some_and(|at| at > self.since);
+        (container.restarts >= RESTARTS && is_recent).then(|| {
+            format!(
+                "{} ended {} times since its start",
+                container.name, container.restarts
+            )
+        })
+    }
+
+    /// Replicas of both versions that do not run, or can't, are replaced: those of the candidate once, before anything
+    /// else, and those of the stable set again when it has to take over.
+    fn clear(&mut self, way: Way) {
+        let turned = self.memory.way.is_some_and(|before| before != way);
+        let is_first = !std::mem::replace(&mut self.memory.is_cleared, true);
+        let both = self.seen.members.iter_mut().zip(&self.seen.containers);
+        for (member, container) in both {
+            let runs = !matches!(
+                container.state,
+                ContainerState::Exited { .. } | ContainerState::Created
+            );
+            let is_due = is_first || turned && way == Way::Back && member.side == Side::Stable;
+            if is_due && !runs && !member.is_ready {
+                self.memory
+                    .leaving
+                    .insert(member.name.clone(), Instant::now());
+                member.is_leaving = true;
+            }
+        }
+        if is_first {
+            let is_gone = |(index, _): &(usize, String)| self.seen.members[*index].is_leaving;
+            self.seen.unwell = self.seen.unwell.take().filter(|unwell| !is_gone(unwell));
+        }
+    }
+
+    /// Takes down since when things are as they are.
+    fn remember(&mut self, way: Way) {
+        let members = &self.seen.members;
+        for (place, side) in [Side::Stable, Side::Candidate].into_iter().enumerate() {
+            let since = &mut self.memory.unrouted[place];
+            *since = layout::is_unrouted(members, side).then(|| since.unwrap_or_else(Instant::now));
+        }
+        let ready = layout::set(members, coming(way), false).ready;
+        let is_new = self.memory.way.replace(way) != Some(way);
+        if !is_new && ready > self.memory.most_ready {
+            self.memory.advanced_at = Timestamp::now();
+        }
+        if is_new || ready > self.memory.most_ready {
+            self.memory.most_ready = ready;
+        }
+    }
+
+    fn is_idle(&self, side: Side) -> bool {
+        let since = self.memory.unrouted[usize::from(side == Side::Candidate)];
+        since.is_some_and(|since| {
+            layout::is_at_rest(&self.seen.members, side) || since.elapsed() > self.drain(side)
+        })
+    }
+
+    fn drain(&self, side: Side) -> Duration {
+        match side {
+            Side::Candidate => self.candidate.drain(),
+            Side::Stable | Side::Stray => self.stable.drain(),
+        }
+    }
+
+    /// Why a replica of the version that is to come up is not ready.
+    fn waiting_for(&self, status: &Status) -> Option<String> {
+        let waits = |m: &&Member| m.side == Side::Candidate && !m.is_ready && !m.is_leaving;
+        let waiting = self.seen.members.iter().filter(waits);
+        waiting
+            .filter_map(|m| status.backends.iter().find(|b| b.name == m.name))
+            .find_map(|backend| backend.last_probe_error.clone())
+    }
+
+    /// Starts and takes from the table what the decision says; returns all that have a place in it.
+    async fn resize(&mut self, decision: &Decision) -> Result<Vec<Place>, TargetError> {
+        let wanted = self.stable.deploy.replicas.max(1);
+        let change = layout::change(&self.seen.members, decision.sizes, wanted);
+        for name in &change.stay {
+            self.memory.leaving.remove(name);
+        }
+        for name in &change.go {
+            self.memory.leaving.insert(name.clone(), Instant::now());
+        }
+        for member in &mut self.seen.members {
+            member.is_leaving = self.memory.leaving.contains_key(&member.name);
+        }
+        let mut places = Vec::new();
+        for (container, member) in self.seen.containers.iter().zip(&self.seen.members) {
+            if !member.is_leaving {
+                places.push(Place {
+                    member: member.clone(),
+                    version: label(container, labels::VERSION),
+                    entrance: replicas::entrance(
+                        container,
+                        &Entrance::of(&self.stable.deploy, &[])?,
+                    ),
+                });
+            }
+        }
+        for (wanted, side, count) in [
+            (self.stable, Side::Stable, change.start.stable),
+            (self.candidate, Side::Candidate, change.start.candidate),
+        ] {
+            places.extend(self.start(wanted, side, count).await?);
+        }
+        Ok(places)
+    }
+
+    async fn start(
+        &self,
+        wanted: &Wanted,
+        side: Side,
+        count: u32,
+    ) -> Result<Vec<Place>, TargetError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let entrance = self.entrance(wanted).await?;
+        let taken: Vec<&str> = self.seen.members.iter().map(|m| m.name.as_str()).collect();
+        let mut started = Vec::new();
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        for name in names::free_replicas(wanted, &taken).take(count) {
+            self.voice.say(&format!("starting {name}")).await;
+            let spec = replicas::spec(wanted, &name, &entrance)?;
+            self.docker.engine.start_service(&spec).await?;
+            started.push(Place {
+                member: Member {
+                    name,
+                    side,
+                    is_ready: false,
+                    weight: None,
+                    in_flight: 0,
+                    is_listed: false,
+                    is_leaving: false,
+                },
+                version: wanted.version.clone(),
+                entrance: entrance.clone(),
+            });
+        }
+        Ok(started)
+    }
+
+    /// Puts a table in force, if it says something else than the one that is.
+    async fn route(&mut self, places: &[Place], decision: &Decision) -> Result<(), TargetError> {
+        let members: Vec<Member> = places.iter().map(|p| p.member.clone()).collect();
+        let weights = layout::weights(&members, decision.weight);
+        let backends = places.iter().zip(weights).map(|(place, weight)| {
+            let (name, version) = (&place.member.name, &place.version);
+            replicas::place(name, version, &place.entrance, weight)
+        });
+        let mut routes = vec![Route {
+            host: None,
+            backends: backends.collect(),
+        }];
+        let is_candidate = |p: &&Place| p.member.side == Side::Candidate;
+        if decision.preview && places.iter().any(|p| is_candidate(&p)) {
+            let preview: Vec<Backend> = places
+                .iter()
+                .filter(is_candidate)
+                .map(|p| replicas::place(&p.member.name, &p.version, &p.entrance, 1))
+                .collect();
+            routes.extend(names::preview_hosts(self.candidate).map(|host| Route {
+                host: Some(host),
+                backends: preview.clone(),
+            }));
+        }
+        let wanted: BTreeSet<(Option<String>, String, u32)> = routes
+            .iter()
+            .flat_map(|route| {
+                let listed = route.backends.iter();
+                listed.map(|b| (route.host.clone(), b.name.clone(), b.weight))
+            })
+            .collect();
+        if wanted == self.seen.table {
+            return Ok(());
+        }
+        let ports: BTreeSet<u16> = places.iter().map(|p| p.entrance.port).collect();
+        self.edge()?
+            .route_by_host(&self.docker.engine, self.seen.generation + 1, ports, routes)
+            .await?;
+        self.say(decision).await;
+        Ok(())
+    }
+
+    async fn say(&mut self, decision: &Decision) {
+        let (weight, preview) = (decision.weight, decision.preview);
+        let before = self.memory.said.replace((weight, preview));
+        if before.is_none_or(|(before, _)| before != weight) {
+            let (new, old) = (&self.candidate.version, &self.stable.version);
+            self.voice
+                .say(&format!(
+                    "{weight} of the traffic goes to {new}, the rest to {old}"
+                ))
+                .await;
+        }
+        let was_there = before.is_some_and(|(_, preview)| preview);
+        if preview && !was_there {
+            let address = self.edge.as_ref().map(Edge::address).unwrap_or_default();
+            let line = names::preview_words(self.candidate, &address);
+            self.voice.say(&line).await;
+        }
+    }
+
+    /// Removes those that were told to go and at which nothing is under way.
+    async fn remove(&mut self) -> Result<(), TargetError> {
+        let both = self.seen.containers.iter().zip(&self.seen.members);
+        let due = both.filter(|(_, member)| {
+            self.memory
+                .leaving
+                .get(&member.name)
+                .is_some_and(|since| !member.is_listed || since.elapsed() > self.drain(member.side))
+        });
+        let removals = due.map(|(container, _)| self.remove_one(container));
+        for removed in futures::future::join_all(removals).await {
+            removed?;
+        }
+        Ok(())
+    }
+
+    async fn remove_one(&self, container: &ContainerInfo) -> Result<(), TargetError> {
+        self.voice
+            .say(&format!("removing {}", container.name))
+            .await;
+        let engine = &self.docker.engine;
+        engine.stop(&container.id, replicas::STOP_GRACE).await?;
+        Ok(engine.remove(&container.id).await?)
+    }
+}
+
+impl SideBySide for Sets<'_> {
+    async fn look(&mut self, way: Way) -> Result<Look, TargetError> {
+        if self.edge.is_none() {
+            self.prepare(way).await?;
+        }
+        let containers = self.docker.containers(self.stable, role::REPLICA).await?;
+        let edge = self.edge()?;
+        let (status, address) = (edge.status(&self.docker.engine).await?, edge.address());
+        let is_there = |name: &str| containers.iter().any(|c| c.name == name);
+        self.memory.leaving.retain(|name, _| is_there(name));
+        self.seen = self.seen(containers, &status);
+        self.clear(way);
+        self.remember(way);
+        let members = &self.seen.members;
+        Ok(Look {
+            observed: Observed {
+                stable: layout::set(members, Side::Stable, self.is_idle(Side::Stable)),
+                candidate: layout::set(members, Side::Candidate, self.is_idle(Side::Candidate)),
+                failed: self.seen.unwell.as_ref().map(|(_, why)| why.clone()),
+                weight: layout::weight(members),
+                advanced_at: self.memory.advanced_at,
+            },
+            waiting_for: self.waiting_for(&status),
+            address,
+        })
+    }
+
+    async fn bring_about(&mut self, decision: &Decision) -> Result<(), TargetError> {
+        let places = self.resize(decision).await?;
+        self.route(&places, decision).await?;
+        self.remove().await
+    }
+
+    fn is_settled(&self) -> bool {
+        self.memory.leaving.is_empty()
+    }
+
+    fn forget(&mut self) {
+        self.edge = None;
+    }
+
+    async fn last_lines(&self) -> Vec<String> {
+        let unready = |m: &Member| m.side == Side::Candidate && !m.is_ready;
+        let index = match &self.seen.unwell {
+            Some((index, _)) => Some(*index),
+            None => self.seen.members.iter().position(unready),
+        };
+        let Some(container) = index.and_then(|index| self.seen.containers.get(index)) else {
+            return Vec::new();
+        };
+        let lines = self.docker.engine.logs(&container.id, Failure::MAX_LINES);
+        match lines.await {
+            Ok(lines) => lines.into_iter().map(|line| line.text).collect(),
+            Err(error) => vec![format!("(its output can't be had: {error})")],
+        }
+    }
+}
+
+/// Whose replicas are waited for.
+fn coming(way: Way) -> Side {
+    match way {
+        Way::Forth => Side::Candidate,
+        Way::Back => Side::Stable,
+    }
+}
+
+fn listed(status: &Status) -> impl Iterator<Item = &BackendStatus> {
+    status.backends.iter().filter(|b| !b.draining)
+}
+
+fn label(container: &ContainerInfo, name: &str) -> String {
+    container.labels.get(name).cloned().unwrap_or_default()
+}

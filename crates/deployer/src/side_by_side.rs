@@ -1,0 +1,118 @@
+//! Canary and blue-green: the rollouts whose plan goes by steps, with the version before and the new one side by side.
+
+use container_stage::outcome;
+use domain::ids::{EnvironmentName, ServiceName};
+use domain::rollout::{Beginning, Placement, Plan, Rollouts, Router, Step, Terms};
+use domain::spec::{Strategy, TimeSpan};
+use domain::stage::{Failure, Outcome};
+use worker::Work;
+
+use crate::docker::sets::Sets;
+use crate::on_deploy::{succeeded, with_reason};
+use crate::origin::wanted_of;
+use crate::service::Deployer;
+use crate::steps::{Drive, Driven};
+use crate::target::Place;
+use crate::voice::Voice;
+use crate::wanted::Wanted;
+
+/// How long a step waits for a verdict, after its time.
+const PATIENCE: TimeSpan = TimeSpan::from_secs(600);
+
+/// The steps of a rollout that begins. Where the target can't shift traffic, or there is nothing to shift it from (the
+/// version that is there is the same, or its configuration is not known any more), replicas are replaced in batches.
+pub(crate) async fn plan(
+    deployer: &Deployer,
+    wanted: &Wanted,
+    placement: &Placement,
+    rollouts: &Rollouts,
+) -> Result<Plan, bus::Error> {
+    let Some(current) = rollouts.current() else {
+        return Ok(Plan::compile(&wanted.deploy.strategy, Beginning::Nothing));
+    };
+    let place = deployer.targets.of(&wanted.environment);
+    let before = wanted_of(deployer, current, &wanted.environment).await?;
+    let is_another = before.is_some_and(|before| before.key() != wanted.key());
+    let beginning = if placement.is_rollback {
+        Beginning::TakenBack
+    } else {
+        Beginning::Older
+    };
+    Ok(if is_another && matches!(place, Ok(Place::Docker(_))) {
+        Plan::compile(&wanted.deploy.strategy, beginning)
+    } else {
+        Plan::compile(&Strategy::Rolling(wanted.rolling()), beginning)
+    })
+}
+
+/// Whether a plan is done by replacing replicas, and not by shifting traffic between two sets.
+pub(crate) fn is_replacing(plan: &Plan) -> bool {
+    matches!(
+        plan.steps.as_slice(),
+        [] | [Step::BringUp | Step::Roll { .. }]
+    )
+}
+
+/// Drives the rollout under way to its end; `None` if that can't be done in steps: what was there before is not known
+/// any more.
+pub(crate) async fn roll_out(
+    deployer: &Deployer,
+    work: &Work,
+    key: &(EnvironmentName, ServiceName),
+    wanted: &Wanted,
+    started: &Rollouts,
+    voice: &Voice<'_>,
+) -> Result<Option<Outcome>, bus::Error> {
+    let place = deployer.targets.of(&wanted.environment);
+    let (Some(before), Some(active), Ok(Place::Docker(docker))) =
+        (started.current(), &started.active, place)
+    else {
+        return Ok(None);
+    };
+    let Some(before) = wanted_of(deployer, before, &wanted.environment).await? else {
+        return Ok(None);
+    };
+    let mut sets = Sets::new(docker, &before, wanted, active.at, voice);
+    let drive = Drive {
+        deployer,
+        key,
+        run: &active.run,
+        terms: terms(wanted, &before),
+        before: &before.version,
+        stop: &work.stop,
+        voice,
+    };
+    Ok(Some(match drive.to_the_end(&mut sets).await? {
+        Driven::Complete { address } => succeeded(wanted, address, false),
+        Driven::RolledBack {
+            reason,
+            last_lines,
+            how,
+        } => {
+            let failure = Failure {
+                last_lines,
+                ..Failure::because(reason.clone())
+            };
+            with_reason(how, failure, reason)
+        }
+        // Another deployer, or this one after its restart, goes on from what is there.
+        Driven::Interrupted => outcome::broken("the deployer stopped in the middle of the rollout"),
+        Driven::Broken(reason) => outcome::broken(reason),
+        Driven::Elsewhere => outcome::broken("somebody else ended the rollout"),
+    }))
+}
+
+fn terms(wanted: &Wanted, before: &Wanted) -> Terms {
+    Terms {
+        replicas: wanted.deploy.replicas.max(1),
+        stable_replicas: before.deploy.replicas.max(1),
+        router: Router::Exact,
+        deadline: time(wanted.deadline()),
+        drain: time(wanted.drain().max(before.drain())),
+        patience: PATIENCE,
+    }
+}
+
+fn time(time: std::time::Duration) -> TimeSpan {
+    TimeSpan::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
