@@ -17,7 +17,7 @@ use super::{http, prometheus};
 
 /// What measurements are made with.
 pub(crate) struct Sources {
-    engine: Engine,
+    engine: Option<Engine>,
     platform: PlatformSpec,
     network: Option<String>,
     labels: Labels,
@@ -25,10 +25,10 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Containers run on `engine` in `network`, the environment's if it has one there, and carry `labels`, by which they
+    /// Containers run on `engine`, if there is one, in `network`, the environment's if it has one there, and carry `labels`, by which they
     /// are removed if this process ends before them.
     pub(crate) fn new(
-        engine: Engine,
+        engine: Option<Engine>,
         platform: PlatformSpec,
         network: Option<String>,
         labels: Labels,
@@ -73,7 +73,10 @@ impl Sources {
                     network: self.network.as_deref(),
                     labels: &self.labels,
                 };
-                let ran = container::run(&self.engine, &self.platform, job).await;
+                let ran = match &self.engine {
+                    Some(engine) => container::run(engine, &self.platform, job).await,
+                    None => Err("this deployer has no container engine to run it on".to_owned()),
+                };
                 let (answer, last_lines) = match ran {
                     Ok(ran) => (Ok(vec![ran.code as f64]), ran.last_lines),
                     Err(why) => (Err(why), String::new()),

@@ -24,23 +24,22 @@ fn traffic(look: u64, failures: u64) -> Look {
     }
 }
 
-async fn compared() -> Result<Bench> {
-    Bench::new(&Analysis {
-        errors: Some(ErrorAnalysis {
-            max_increase: Percent::of(1),
-        }),
-        wait_for_samples: TimeSpan::from_secs(30),
-        ..Analysis::default()
-    })
-    .await
+fn compared() -> Result<Bench> {
+    Bench::new(
+        &Analysis {
+            errors: Some(ErrorAnalysis {
+                max_increase: Percent::of(1),
+            }),
+            wait_for_samples: TimeSpan::from_secs(30),
+            ..Analysis::default()
+        },
+        None,
+    )
 }
 
 #[tokio::test]
 async fn a_version_that_fails_more_often_is_told_while_the_step_goes_on() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
-    let mut bench = compared().await?;
+    let mut bench = compared()?;
     let told = (0..100).find_map(|look| {
         let now = Timestamp::now();
         bench
@@ -61,10 +60,7 @@ async fn a_version_that_fails_more_often_is_told_while_the_step_goes_on() -> Res
 
 #[tokio::test]
 async fn a_version_that_is_as_good_passes_when_the_time_of_the_step_is_over() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
-    let mut bench = compared().await?;
+    let mut bench = compared()?;
     for look in 0..50 {
         let now = Timestamp::now();
         let told = bench
@@ -82,10 +78,7 @@ async fn a_version_that_is_as_good_passes_when_the_time_of_the_step_is_over() ->
 
 #[tokio::test]
 async fn without_requests_a_step_waits_and_a_person_may_let_it_wait_again() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
-    let mut bench = compared().await?;
+    let mut bench = compared()?;
     let at = |second| Timestamp::from_second(second).expect("a time");
     let mut look = |second, known| bench.watch.look(2, true, None, 0, known, at(second));
     assert_eq!(look(0, None), None);
@@ -111,10 +104,7 @@ fn a_step_is_given_the_time_that_its_analysis_takes() {
 
 #[tokio::test]
 async fn a_failure_that_a_person_sets_aside_is_looked_at_anew() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
-    let mut bench = compared().await?;
+    let mut bench = compared()?;
     let now = Timestamp::now();
     let mut look = |at, known| bench.watch.look(2, false, Some(at), 0, known, now);
     let worse = (0..100).find(|number| look(traffic(*number, 5), None).is_some());
@@ -128,9 +118,6 @@ async fn a_failure_that_a_person_sets_aside_is_looked_at_anew() -> Result<()> {
 
 #[tokio::test]
 async fn what_a_rollout_is_to_keep_is_about_its_step() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
     let bake = TimeSpan::from_secs(60);
     let analysis = Analysis::default();
     let canary = Canary {
@@ -144,7 +131,7 @@ async fn what_a_rollout_is_to_keep_is_about_its_step() -> Result<()> {
     let plan = Plan::compile(&Strategy::Canary(canary), Beginning::Older);
     let at = |second| Timestamp::from_second(second).expect("a time");
     let mut progress = rollout::Progress::new(plan, at(0));
-    let mut watch = Bench::new(&analysis).await?.watch;
+    let mut watch = Bench::new(&analysis, None)?.watch;
     let mut act = |progress: &rollout::Progress, second| {
         let act = watch.act(progress, None, 0, at(second));
         act.map(|act| match act {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use domain::analysis::verdict::Verdict;
 use domain::spec::{Analysis, ContainerQuery, HttpQuery, Limit, Metric, Provider};
+use engine::Engine;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -14,9 +15,6 @@ use super::{Bench, PATIENCE, Server, measured, of, prometheus};
 
 #[tokio::test]
 async fn a_prometheus_server_decides_and_its_numbers_are_kept() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
     let server = Arc::new(Server::default());
     server.value.store(970, Ordering::Relaxed);
     let address = server.start().await?;
@@ -35,9 +33,6 @@ async fn a_prometheus_server_decides_and_its_numbers_are_kept() -> Result<()> {
 
 #[tokio::test]
 async fn what_a_prometheus_server_refuses_is_told_in_its_words() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
     let address = Arc::new(Server::default()).start().await?;
     let (verdict, evidence) = measured(prometheus(&address, "nonsense("), "result > 0").await?;
     assert_eq!(verdict, Verdict::Error);
@@ -52,9 +47,6 @@ async fn what_a_prometheus_server_refuses_is_told_in_its_words() -> Result<()> {
 
 #[tokio::test]
 async fn a_query_without_a_series_is_no_data_when_patience_is_over() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
     let address = Arc::new(Server::default()).start().await?;
     let mut metric = Metric::new("success", prometheus(&address, "absent"));
     metric.pass = Some("result > 0".parse()?);
@@ -63,7 +55,7 @@ async fn a_query_without_a_series_is_no_data_when_patience_is_over() -> Result<(
         wait_for_samples: "400ms".parse()?,
         ..of([metric])
     };
-    let (verdict, evidence) = Bench::new(&analysis).await?.verdict().await?;
+    let (verdict, evidence) = Bench::new(&analysis, None)?.verdict().await?;
     assert_eq!(verdict, Verdict::NoData);
     let text = evidence[0].to_string();
     assert!(text.contains("no data: there is no data"), "{text}");
@@ -72,9 +64,6 @@ async fn a_query_without_a_series_is_no_data_when_patience_is_over() -> Result<(
 
 #[tokio::test]
 async fn a_number_of_a_json_answer_or_its_status_decides() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
     let server = Arc::new(Server::default());
     server.value.store(500, Ordering::Relaxed);
     let address = server.start().await?;
@@ -104,9 +93,6 @@ async fn a_number_of_a_json_answer_or_its_status_decides() -> Result<()> {
 
 #[tokio::test]
 async fn a_failure_is_told_while_the_step_goes_on_and_a_dry_run_is_not() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
     let server = Arc::new(Server::default());
     let address = server.start().await?;
     let metric = |name: &str, dry_run| -> Result<Metric> {
@@ -116,8 +102,8 @@ async fn a_failure_is_told_while_the_step_goes_on_and_a_dry_run_is_not() -> Resu
         metric.dry_run = dry_run;
         Ok(metric)
     };
-    let mut dry = Bench::new(&of([metric("dry", true)?])).await?;
-    let mut wet = Bench::new(&of([metric("wet", false)?])).await?;
+    let mut dry = Bench::new(&of([metric("dry", true)?]), None)?;
+    let mut wet = Bench::new(&of([metric("wet", false)?]), None)?;
     let asked = || server.queries.lock().expect("no panic").len();
     let begun = Instant::now();
     while asked() < 6 {
@@ -145,12 +131,9 @@ async fn a_failure_is_told_while_the_step_goes_on_and_a_dry_run_is_not() -> Resu
 
 #[tokio::test]
 async fn replicas_that_are_not_healthy_decide() -> Result<()> {
-    if !testkit::docker::engine_answers() {
-        return Ok(());
-    }
     let mut metric = Metric::new("replicas", Provider::Pods);
     metric.pass = Provider::Pods.own_condition();
-    let mut bench = Bench::new(&of([metric])).await?;
+    let mut bench = Bench::new(&of([metric]), None)?;
     let begun = Instant::now();
     let told = loop {
         let told = bench.watch.look(0, false, None, 2, None, Timestamp::now());
@@ -170,6 +153,7 @@ async fn a_container_decides_by_its_exit_code_and_leaves_nothing() -> Result<()>
     if !testkit::docker::engine_answers() {
         return Ok(());
     }
+    let engine = Engine::connect().await?;
     let image = testkit::docker::busybox_image()?;
     let container = |lines: &[&str], timeout: &str| -> Result<Metric> {
         let mut metric = Metric::new(
@@ -202,7 +186,7 @@ async fn a_container_decides_by_its_exit_code_and_leaves_nothing() -> Result<()>
             "it took longer than 2 s",
         ),
     ] {
-        let mut bench = Bench::new(&of([container(lines, timeout)?])).await?;
+        let mut bench = Bench::new(&of([container(lines, timeout)?]), Some(engine.clone()))?;
         let (verdict, evidence) = bench.verdict().await?;
         let text = evidence[0].to_string();
         assert_eq!(verdict, expected, "{text}");
@@ -210,7 +194,7 @@ async fn a_container_decides_by_its_exit_code_and_leaves_nothing() -> Result<()>
         if expected == Verdict::Fail {
             assert!(text.contains("3 orders are lost"), "{text}");
         }
-        assert_eq!(bench.engine.list(&bench.labels).await?, []);
+        assert_eq!(engine.list(&bench.labels).await?, []);
     }
     Ok(())
 }
@@ -220,6 +204,7 @@ async fn a_container_under_way_is_gone_soon_after_the_watch() -> Result<()> {
     if !testkit::docker::engine_answers() {
         return Ok(());
     }
+    let engine = Engine::connect().await?;
     let mut metric = Metric::new(
         "checked",
         Provider::Container(ContainerQuery {
@@ -229,15 +214,15 @@ async fn a_container_under_way_is_gone_soon_after_the_watch() -> Result<()> {
         }),
     );
     metric.pass = Some("result == 0".parse()?);
-    let mut bench = Bench::new(&of([metric])).await?;
+    let mut bench = Bench::new(&of([metric]), Some(engine.clone()))?;
     let begun = Instant::now();
-    while bench.engine.list(&bench.labels).await?.is_empty() {
+    while engine.list(&bench.labels).await?.is_empty() {
         assert_eq!(bench.look(true), None);
         ensure!(begun.elapsed() < PATIENCE, "it does not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(bench.watch);
-    while !bench.engine.list(&bench.labels).await?.is_empty() {
+    while !engine.list(&bench.labels).await?.is_empty() {
         ensure!(begun.elapsed() < PATIENCE, "it is still there");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
