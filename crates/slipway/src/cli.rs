@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    completions, deploy, doctor, environment, init, lint, release, review, rollback, run,
+    completions, deploy, doctor, environment, init, lint, release, review, rollback, rollout, run,
 };
 use crate::up;
 
@@ -101,6 +101,9 @@ pub enum Command {
     Deploy(deploy::DeployArgs),
     /// Go back to the previous version of a service, or to a named one
     Rollback(rollback::RollbackArgs),
+    /// Follow the rollouts of services step by step: let them wait, go on, go back or begin again
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Agree to the deployment that a run waits for
     Approve(review::ReviewArgs),
     /// Refuse the deployment that a run waits for

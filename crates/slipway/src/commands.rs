@@ -9,6 +9,7 @@ pub mod lint;
 pub mod release;
 pub mod review;
 pub mod rollback;
+pub mod rollout;
 pub mod run;
 mod run_id;
 mod watching;
@@ -77,6 +78,7 @@ pub async fn run(cli: Cli, terminal: &Terminal) -> Result<Verdict, CliError> {
         Command::Environment(command) => environment::run(command, &asking()?).await,
         Command::Deploy(args) => deploy::run(args, &asking()?).await,
         Command::Rollback(args) => rollback::run(args, &asking()?).await,
+        Command::Rollout(command) => rollout::run(command, &asking()?).await,
         Command::Approve(args) => review::run(args, true, &asking()?).await,
         Command::Reject(args) => review::run(args, false, &asking()?).await,
         Command::Doctor(args) => doctor::run(&args, &cli.global, terminal).await,

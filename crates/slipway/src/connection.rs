@@ -19,6 +19,8 @@ use crate::error::CliError;
 use crate::failure::{self, Asked};
 use crate::token::{self, Environment as Lookup, FoundToken};
 
+mod rollouts;
+
 /// A question that is answered from what the gateway knows.
 const QUICK: Duration = Duration::from_secs(30);
 /// A question for which the gateway fetches a repository.

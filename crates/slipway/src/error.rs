@@ -28,15 +28,15 @@ pub enum CliError {
     /// The gateway was away for too long.
     #[error(
         "lost the gateway for {seconds} seconds and gave up watching ({reason})\n\
-         The run goes on without us. Watch it again with: slipway run watch {run_id}"
+         It goes on without us. Watch it again with: {again}"
     )]
     LostGateway {
         /// How long it was tried.
         seconds: u64,
         /// The last refusal.
         reason: String,
-        /// What was watched.
-        run_id: String,
+        /// The command that watches it again.
+        again: String,
     },
     /// A file can't be read.
     #[error("can't read {path}: {source}")]

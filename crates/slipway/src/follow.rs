@@ -1,9 +1,9 @@
-//! Watching a run across restarts of the gateway.
+//! Watching a run or a rollout across restarts of the gateway.
 
 use std::time::Duration;
 
 use futures::stream::{self, Stream};
-use proto::gateway::v1::Run;
+use proto::gateway::v1::{Rollout, Run, WatchRolloutRequest};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
@@ -14,11 +14,73 @@ use crate::failure;
 /// For how long a gateway may be away.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What can be watched until it has ended.
+pub trait Watched: Send + Sized + 'static {
+    /// What tells one from the other.
+    type Which: Clone + Send + Sync + 'static;
+
+    /// It as it is, and at every change until it has ended.
+    ///
+    /// # Errors
+    /// When the gateway refuses or is not there.
+    fn watch(
+        gateway: &Gateway,
+        which: &Self::Which,
+    ) -> impl Future<Output = Result<Streaming<Self>, Status>> + Send;
+
+    /// Whether nothing more will happen without somebody starting it again.
+    fn is_over(&self) -> bool;
+
+    /// The command that watches it again.
+    fn again(which: &Self::Which) -> String;
+}
+
+impl Watched for Run {
+    type Which = String;
+
+    async fn watch(gateway: &Gateway, run_id: &String) -> Result<Streaming<Self>, Status> {
+        gateway.watch_run(run_id).await
+    }
+
+    fn is_over(&self) -> bool {
+        has_ended(self)
+    }
+
+    fn again(run_id: &String) -> String {
+        format!("slipway run watch {run_id}")
+    }
+}
+
+impl Watched for Rollout {
+    type Which = WatchRolloutRequest;
+
+    async fn watch(
+        gateway: &Gateway,
+        which: &WatchRolloutRequest,
+    ) -> Result<Streaming<Self>, Status> {
+        gateway.watch_rollout(which.clone()).await
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(
+            self.state.as_str(),
+            "completed" | "rolled_back" | "restored"
+        )
+    }
+
+    fn again(which: &WatchRolloutRequest) -> String {
+        format!(
+            "slipway rollout watch {} --in {} --run {}",
+            which.service, which.environment, which.run_id
+        )
+    }
+}
+
 /// What a watcher sees.
 #[derive(Debug, Clone)]
-pub enum Seen {
-    /// The run as it is now.
-    Run(Box<Run>),
+pub enum Seen<T> {
+    /// It as it is now.
+    Now(Box<T>),
     /// The gateway went away and is asked again; said once for each time that it goes.
     Lost {
         /// Why, for people.
@@ -28,14 +90,14 @@ pub enum Seen {
     Back,
 }
 
-/// The run as it is, and at every change until it has ended.
-pub fn follow(
+/// It as it is, and at every change until it has ended.
+pub fn follow<T: Watched>(
     gateway: Gateway,
-    run_id: String,
-) -> impl Stream<Item = Result<Seen, CliError>> + Send {
+    which: T::Which,
+) -> impl Stream<Item = Result<Seen<T>, CliError>> + Send {
     let follower = Follower {
         gateway,
-        run_id,
+        which,
         stream: None,
         held: None,
         absence: Absence::default(),
@@ -48,27 +110,27 @@ pub fn follow(
     })
 }
 
-struct Follower {
+struct Follower<T: Watched> {
     gateway: Gateway,
-    run_id: String,
-    stream: Option<Streaming<Run>>,
+    which: T::Which,
+    stream: Option<Streaming<T>>,
     /// Read, and not given out before it was said that the gateway is back.
-    held: Option<Run>,
+    held: Option<T>,
     absence: Absence,
     ended: bool,
 }
 
-impl Follower {
-    async fn next(&mut self) -> Option<Result<Seen, CliError>> {
+impl<T: Watched> Follower<T> {
+    async fn next(&mut self) -> Option<Result<Seen<T>, CliError>> {
         while !self.ended {
             let lost = match self.read().await {
-                Ok(run) if self.absence.is_over() => {
-                    self.held = Some(run);
+                Ok(now) if self.absence.is_over() => {
+                    self.held = Some(now);
                     return Some(Ok(Seen::Back));
                 }
-                Ok(run) => {
-                    self.ended = has_ended(&run);
-                    return Some(Ok(Seen::Run(Box::new(run))));
+                Ok(now) => {
+                    self.ended = now.is_over();
+                    return Some(Ok(Seen::Now(Box::new(now))));
                 }
                 Err(status) if failure::is_lost(&status) => status,
                 Err(status) => return Some(Err(self.gateway.explain(&status))),
@@ -79,11 +141,11 @@ impl Follower {
                 Step::Say => return Some(Ok(Seen::Lost { reason })),
                 Step::Wait(delay) => tokio::time::sleep(delay).await,
                 Step::GiveUp => {
-                    let (seconds, run_id) = (PATIENCE.as_secs(), self.run_id.clone());
+                    let (seconds, again) = (PATIENCE.as_secs(), T::again(&self.which));
                     return Some(Err(CliError::LostGateway {
                         seconds,
                         reason,
-                        run_id,
+                        again,
                     }));
                 }
             }
@@ -91,15 +153,15 @@ impl Follower {
         None
     }
 
-    async fn read(&mut self) -> Result<Run, Status> {
-        if let Some(run) = self.held.take() {
-            return Ok(run);
+    async fn read(&mut self) -> Result<T, Status> {
+        if let Some(held) = self.held.take() {
+            return Ok(held);
         }
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(self.gateway.watch_run(&self.run_id).await?),
+            none => none.insert(T::watch(&self.gateway, &self.which).await?),
         };
-        // A stream that ends before the run does was cut by a gateway that stops.
+        // A stream that ends before what is watched does was cut by a gateway that stops.
         stream
             .message()
             .await?

@@ -7,5 +7,6 @@ pub mod environment;
 pub mod lint;
 pub mod log;
 pub mod release;
+pub mod rollout;
 pub mod run;
 pub mod time;

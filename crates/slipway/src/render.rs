@@ -11,6 +11,7 @@ pub mod graph;
 pub mod log;
 pub mod paint;
 pub mod release;
+pub mod rollout;
 pub mod run;
 mod table;
 

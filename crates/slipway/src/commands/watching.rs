@@ -14,7 +14,7 @@ use crate::render::{Page, change, ending, run as screens};
 use crate::terminal::{LiveScreen, Terminal};
 
 /// How often the times on the screen go on.
-const TICK: Duration = Duration::from_millis(500);
+pub(super) const TICK: Duration = Duration::from_millis(500);
 
 /// When the watching is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) async fn watch(
     context: &Context<'_>,
 ) -> Result<Vec<Run>, CliError> {
     let mut events = stream::select_all(runs.iter().enumerate().map(|(index, run)| {
-        let seen = follow(context.gateway.clone(), run.run_id.clone());
+        let seen = follow::<Run>(context.gateway.clone(), run.run_id.clone());
         Box::pin(seen.map(move |seen| (index, seen))) as Pin<Box<dyn Stream<Item = _> + Send>>
     }));
     let mut board = Board {
@@ -101,13 +101,13 @@ impl Board {
     fn see(
         &mut self,
         index: usize,
-        seen: Seen,
+        seen: Seen<Run>,
         until: Until,
         reporter: &mut Reporter<'_>,
         page: &Page,
     ) -> Result<(), CliError> {
         match seen {
-            Seen::Run(run) => {
+            Seen::Now(run) => {
                 self.done[index] |= match until {
                     Until::AtRest => is_at_rest(&run),
                     Until::Ended => has_ended(&run),

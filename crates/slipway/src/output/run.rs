@@ -86,6 +86,17 @@ pub struct Stage {
     pub last_lines: Vec<String>,
     /// Of a stage that is queued again after an attempt that broke: when it is tried again.
     pub tried_again_at: Option<String>,
+    /// Of a `deploy` stage that is running and whose rollout has several steps; not in lists.
+    pub rollout: Option<StageRollout>,
+}
+
+/// How far the rollout of a stage has come.
+#[derive(Debug, Serialize)]
+pub struct StageRollout {
+    /// Such as `step 2 of 5 (bake 2m)`.
+    pub standing: String,
+    /// It waits for a person.
+    pub is_paused: bool,
 }
 
 /// Counts of tests.
@@ -186,6 +197,10 @@ impl Stage {
             failed_tests: stage.failed_tests.into_iter().map(failed).collect(),
             last_lines: stage.last_lines,
             tried_again_at: rfc3339(stage.tried_again_at.as_ref()),
+            rollout: stage.rollout.map(|rollout| StageRollout {
+                standing: rollout.standing,
+                is_paused: rollout.is_paused,
+            }),
         }
     }
 }

@@ -13,8 +13,8 @@ pub fn lines(before: Option<&Run>, now: &Run, page: &Page) -> Vec<String> {
     let mut lines = Vec::new();
     for stage in &now.stages {
         let old = before.and_then(|run| run.stages.iter().find(|s| s.name == stage.name));
-        let same =
-            old.is_some_and(|old| (&old.state, old.attempt) == (&stage.state, stage.attempt));
+        let seen = |stage: &Stage| (stage.state.clone(), stage.attempt, stage.rollout.clone());
+        let same = old.is_some_and(|old| seen(old) == seen(stage));
         let planned = old.is_none() && stage.state == "pending";
         if !same && !planned {
             let at = stage.finished_at.as_ref().or(stage.started_at.as_ref());
@@ -40,6 +40,10 @@ pub fn lines(before: Option<&Run>, now: &Run, page: &Page) -> Vec<String> {
 
 fn of_stage(stage: &Stage, page: &Page) -> String {
     let reason = clean::lines(&stage.reason).next().unwrap_or_default();
+    if let Some(rollout) = &stage.rollout {
+        let symbol = graph::symbol(&stage.state, page);
+        return format!("{} {symbol} {}", stage.name, clean::line(&rollout.standing));
+    }
     if let Some(waits) = graph::tried_again(stage, page) {
         let symbol = graph::symbol(&stage.state, page);
         return format!("{} {symbol} {waits}: {reason}", stage.name);

@@ -45,7 +45,32 @@ pub fn ago(time: Option<&prost_types::Timestamp>, now: Timestamp) -> String {
     }
 }
 
-fn between(
+/// The time of day in UTC, `12:00:17`; with the date, `03-01 12:00:17`, if it is of another day.
+#[must_use]
+pub fn clock(time: Option<&prost_types::Timestamp>, now: Timestamp) -> String {
+    let Some(time) = instant(time) else {
+        return String::new();
+    };
+    let day = |time: Timestamp| time.as_second().div_euclid(86_400);
+    if day(time) == day(now) {
+        time.strftime("%H:%M:%S").to_string()
+    } else {
+        time.strftime("%m-%d %H:%M:%S").to_string()
+    }
+}
+
+/// Whole seconds: `42s`, `4m 05s`.
+#[must_use]
+pub fn whole(seconds: i64) -> String {
+    match seconds {
+        ..10 => format!("{}s", seconds.max(0)),
+        _ => text(seconds.saturating_mul(1000)),
+    }
+}
+
+/// How long something took, or has taken until `now`; empty if it has not begun.
+#[must_use]
+pub fn between(
     start: Option<&prost_types::Timestamp>,
     end: Option<&prost_types::Timestamp>,
     now: Timestamp,
@@ -95,5 +120,17 @@ mod tests {
         assert_eq!(between(start.as_ref(), None, at(104)), "4s");
         assert_eq!(between(start.as_ref(), None, at(90)), "0s");
         assert_eq!(between(None, None, at(90)), "");
+        assert_eq!((whole(7), whole(-1)), ("7s".to_owned(), "0s".to_owned()));
+    }
+
+    #[test]
+    fn the_time_of_another_day_has_its_date() {
+        let time = Some(prost_types::Timestamp {
+            seconds: 1_772_366_417,
+            nanos: 0,
+        });
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(clock(time.as_ref(), at(1_772_366_500)), "12:00:17");
+        assert_eq!(clock(time.as_ref(), at(1_772_466_500)), "03-01 12:00:17");
     }
 }

@@ -112,6 +112,9 @@ fn is_quiet(stage: &Stage) -> bool {
 
 fn note(run: &Run, stage: &Stage, page: &Page) -> String {
     let reason = clean::lines(&stage.reason).next().unwrap_or_default();
+    if let Some(rollout) = &stage.rollout {
+        return clean::line(&rollout.standing);
+    }
     let note = match stage.state.as_str() {
         "pending" => String::new(),
         "queued" => match tried_again(stage, page) {

@@ -85,7 +85,25 @@ pub fn screen(run: &Run, page: &Page) -> Vec<String> {
     lines.extend(origin(run, page));
     lines.extend(graph::lines(run, page));
     lines.extend(troubles(run, page));
+    lines.extend(paused(run, page));
     lines
+}
+
+/// What to do about rollouts that wait for a person.
+fn paused(run: &Run, page: &Page) -> Vec<String> {
+    let is_paused = |stage: &&Stage| stage.rollout.as_ref().is_some_and(|r| r.is_paused);
+    let of_stage = |stage: &Stage| {
+        let environment = stage.name.split_once(':').map_or("", |(_, e)| e);
+        let of = format!("{} --in {environment}", run.service);
+        [
+            format!("  go on:    slipway rollout promote {of}"),
+            format!("  look:     slipway rollout show {of}"),
+        ]
+    };
+    let waiting = run.stages.iter().filter(is_paused).flat_map(of_stage);
+    waiting
+        .map(|line| page.fit(&page.paint.attention(&line)))
+        .collect()
 }
 
 /// What the stages that are tried again soon broke at.

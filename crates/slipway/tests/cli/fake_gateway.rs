@@ -9,6 +9,7 @@ use proto::gateway::v1::environment_service_server::{
     EnvironmentService, EnvironmentServiceServer,
 };
 use proto::gateway::v1::release_service_server::{ReleaseService, ReleaseServiceServer};
+use proto::gateway::v1::rollout_service_server::{RolloutService, RolloutServiceServer};
 use proto::gateway::v1::run_service_server::{RunService, RunServiceServer};
 use proto::gateway::v1::system_service_server::{SystemService, SystemServiceServer};
 use proto::gateway::v1::*;
@@ -37,6 +38,8 @@ pub(crate) struct FakeGateway {
 struct Script {
     /// Each run as it is after each of its changes; a call that is no watch sees the last.
     histories: Mutex<Vec<Vec<Run>>>,
+    /// A rollout as it is after each of its changes; a call that is no watch sees the last.
+    rollouts: Mutex<Vec<Rollout>>,
     /// How many watches break after their first run.
     breaks: Mutex<HashMap<String, u32>>,
     refusal: Mutex<Option<tonic::Status>>,
@@ -65,6 +68,10 @@ impl FakeGateway {
                 Faked(script.clone()),
                 authorize,
             ))
+            .add_service(RolloutServiceServer::with_interceptor(
+                Faked(script.clone()),
+                authorize,
+            ))
             .add_service(SystemServiceServer::with_interceptor(
                 Faked(script.clone()),
                 authorize,
@@ -77,6 +84,13 @@ impl FakeGateway {
             script,
             _tasks: tasks,
         }
+    }
+
+    /// With one rollout and its history.
+    pub(crate) async fn with_rollout(history: Vec<Rollout>) -> Self {
+        let gateway = Self::with(vec![vec![samples::waiting()]]).await;
+        *gateway.script.rollouts.lock().unwrap() = history;
+        gateway
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -284,6 +298,68 @@ impl EnvironmentService for Faked {
     async fn rollback(&self, request: Request<RollbackRequest>) -> Answer<Run> {
         self.hear(request)?;
         self.run(samples::DELIVERY)
+    }
+}
+
+impl Faked {
+    fn rollout<T: std::fmt::Debug>(&self, request: Request<T>) -> Answer<Rollout> {
+        self.hear(request)?;
+        let rollouts = self.0.rollouts.lock().unwrap();
+        let last = rollouts.last().cloned();
+        last.map(Response::new)
+            .ok_or_else(|| tonic::Status::not_found("delivery was never rolled out to production"))
+    }
+}
+
+#[tonic::async_trait]
+impl RolloutService for Faked {
+    async fn list_rollouts(
+        &self,
+        request: Request<ListRolloutsRequest>,
+    ) -> Answer<ListRolloutsResponse> {
+        self.hear(request)?;
+        let rollouts = self.0.rollouts.lock().unwrap();
+        Ok(Response::new(ListRolloutsResponse {
+            rollouts: rollouts.clone(),
+            ..Default::default()
+        }))
+    }
+
+    async fn get_rollout(&self, request: Request<GetRolloutRequest>) -> Answer<Rollout> {
+        self.rollout(request)
+    }
+
+    type WatchRolloutStream = Answers<Rollout>;
+
+    async fn watch_rollout(
+        &self,
+        request: Request<WatchRolloutRequest>,
+    ) -> Answer<Self::WatchRolloutStream> {
+        self.hear(request)?;
+        let rollouts = self.0.rollouts.lock().unwrap().clone();
+        Ok(Response::new(Box::pin(stream::iter(
+            rollouts.into_iter().map(Ok),
+        ))))
+    }
+
+    async fn pause_rollout(&self, request: Request<PauseRolloutRequest>) -> Answer<Rollout> {
+        self.rollout(request)
+    }
+
+    async fn resume_rollout(&self, request: Request<ResumeRolloutRequest>) -> Answer<Rollout> {
+        self.rollout(request)
+    }
+
+    async fn promote_rollout(&self, request: Request<PromoteRolloutRequest>) -> Answer<Rollout> {
+        self.rollout(request)
+    }
+
+    async fn abort_rollout(&self, request: Request<AbortRolloutRequest>) -> Answer<Rollout> {
+        self.rollout(request)
+    }
+
+    async fn retry_rollout(&self, request: Request<RetryRolloutRequest>) -> Answer<Rollout> {
+        self.rollout(request)
     }
 }
 

@@ -108,10 +108,7 @@ async fn files_of_other_repositories_are_not_ours_to_check() {
     write("clone/.git/HEAD", "ref: refs/heads/main\n");
     write("clone/services/b/slipway.yaml", "not: ours\n");
     write("target/package/slipway.yaml", "not: ours\n");
-    assert_eq!(
-        program.ok(&["lint"]).await,
-        "✔ slipway.yaml: no mistakes\n"
-    );
+    assert_eq!(program.ok(&["lint"]).await, "✔ slipway.yaml: no mistakes\n");
     // Who names it means it.
     let ended = program.run(&["lint", "clone"]).await;
     assert_eq!(ended.code, 1, "{}", ended.out);

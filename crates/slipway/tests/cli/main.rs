@@ -8,5 +8,6 @@ mod json;
 mod machine;
 mod people;
 mod program;
+mod rollouts;
 mod samples;
 mod watching;

@@ -5,7 +5,7 @@ use crate::program::Program;
 use crate::samples;
 
 /// `4d ago` depends on the day.
-fn without_ages(text: &str) -> String {
+pub(crate) fn without_ages(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let words: Vec<&str> = line.split(' ').collect();
         let is_age = |i: usize| words.get(i + 1) == Some(&"ago");

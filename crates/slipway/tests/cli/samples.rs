@@ -2,7 +2,8 @@
 
 use prost_types::Timestamp;
 use proto::gateway::v1::{
-    Candidate, DeployedService, Environment, FailedTest, LogLine, Release, Review, Run, Stage,
+    Candidate, DeployedService, Environment, FailedTest, LogLine, Release, Review, Rollout,
+    RolloutEvidence, RolloutRequested, RolloutStep, RolloutVerdict, Run, Stage, StageRollout,
     TestCounts,
 };
 
@@ -238,4 +239,138 @@ pub(crate) fn log() -> Vec<LogLine> {
         ),
         line("unit-test", false, b"binary \xff\xfe here"),
     ]
+}
+
+fn step(name: &str, kind: &str, state: &str, seconds: u64, weight: f64) -> RolloutStep {
+    RolloutStep {
+        name: name.into(),
+        kind: kind.into(),
+        state: state.into(),
+        seconds,
+        weight,
+        ..RolloutStep::default()
+    }
+}
+
+fn requested(what: &str, by: &str, reason: &str, second: i64) -> RolloutRequested {
+    RolloutRequested {
+        what: what.into(),
+        by: by.into(),
+        reason: reason.into(),
+        at: at(second),
+    }
+}
+
+/// A canary that has just begun.
+pub(crate) fn rollout() -> Rollout {
+    Rollout {
+        run_id: DELIVERY.into(),
+        service: "delivery".into(),
+        environment: "production".into(),
+        version: "1.4.0".into(),
+        image_digest: DIGEST.into(),
+        previous_version: "1.3.2".into(),
+        state: "running".into(),
+        steps: vec![
+            RolloutStep {
+                entered_at: at(0),
+                ..step("10%", "weight", "current", 0, 10.0)
+            },
+            step("pause", "pause", "pending", 0, 10.0),
+            step("bake 2m", "bake", "pending", 120, 10.0),
+            step("100%", "weight", "pending", 0, 100.0),
+            step("retire", "retire", "pending", 0, 100.0),
+        ],
+        step: 1,
+        entered_at: at(0),
+        goal_weight: 10.0,
+        started_at: at(0),
+        possible: ["pause", "promote_full", "abort"].map(Into::into).into(),
+        on_failure: "rollback".into(),
+        ..Rollout::default()
+    }
+}
+
+fn at_step(mut rollout: Rollout, number: u32, second: i64) -> Rollout {
+    let index = number as usize - 1;
+    let before = &mut rollout.steps[index - 1];
+    (before.state, before.left_at) = ("done".into(), at(second));
+    let step = &mut rollout.steps[index];
+    (step.state, step.entered_at) = ("current".into(), at(second));
+    (rollout.step, rollout.entered_at) = (number, at(second));
+    (rollout.weight, rollout.highest_weight) = (10.0, 10.0);
+    rollout
+}
+
+/// It waits for a person.
+pub(crate) fn paused_rollout() -> Rollout {
+    let mut rollout = at_step(rollout(), 2, 14);
+    rollout.state = "paused".into();
+    let asked = requested("pause", "", "step 2 of 5 (pause) waits for a person", 14);
+    rollout.paused = Some(asked.clone());
+    rollout.requests = vec![asked];
+    rollout.possible = ["resume", "promote", "promote_full", "abort"]
+        .map(Into::into)
+        .into();
+    rollout
+}
+
+/// The canary was bad.
+pub(crate) fn red_rollouts() -> Vec<Rollout> {
+    let mut baking = at_step(paused_rollout(), 3, 44);
+    (baking.state, baking.paused) = ("running".into(), None);
+    baking.requests.push(requested("resume", "ada", "", 44));
+    let verdict = |verdict: &str, values: &str, second| RolloutVerdict {
+        step: 3,
+        verdict: verdict.into(),
+        evidence: vec![RolloutEvidence {
+            query: "errors of \u{1b}[31m1.4.0\u{1b}[0m against 1.3.2".into(),
+            values: values.into(),
+            threshold: "at most 0.01 more, with 95 % confidence".into(),
+        }],
+        at: at(second),
+    };
+    baking.verdicts = vec![verdict("inconclusive", "0.02 of 41; 0.00 of 370", 74)];
+    let mut aborting = baking.clone();
+    aborting
+        .verdicts
+        .push(verdict("fail", "0.07 of 140; 0.00 of 1260", 94));
+    let reason = "the analysis of step 3 of 5 (bake 2m) failed: fail: errors of 1.4.0";
+    let asked = requested("abort", "", reason, 95);
+    (aborting.state, aborting.goal_weight) = ("aborting".into(), 0.0);
+    aborting.abort = Some(asked.clone());
+    aborting.requests.push(asked);
+    aborting.possible = vec!["retry".into()];
+    let mut red = aborting.clone();
+    (red.state, red.weight, red.reason) = ("rolled_back".into(), 0.0, reason.into());
+    (red.ended_at, red.possible) = (at(97), Vec::new());
+    (red.steps[2].state, red.steps[2].left_at) = ("stopped".into(), at(97));
+    vec![rollout(), paused_rollout(), baking, aborting, red]
+}
+
+/// 1.4.0 has all the traffic.
+pub(crate) fn completed_rollout() -> Rollout {
+    let mut rollout = at_step(paused_rollout(), 3, 44);
+    rollout = at_step(rollout, 4, 164);
+    (rollout.state, rollout.paused) = ("completed".into(), None);
+    (rollout.steps[3].state, rollout.steps[3].left_at) = ("done".into(), at(170));
+    (rollout.steps[4].state, rollout.ended_at) = ("done".into(), at(170));
+    (rollout.weight, rollout.goal_weight, rollout.highest_weight) = (100.0, 100.0, 100.0);
+    rollout.requests.push(requested("resume", "ada", "", 44));
+    rollout.address = "http://127.0.0.1:8081/delivery".into();
+    rollout.possible = Vec::new();
+    rollout
+}
+
+/// A run whose rollout waits for a person.
+pub(crate) fn paused_run() -> Run {
+    let mut run = running(waiting(), 7, 96);
+    for index in [5, 6] {
+        run.stages[index].state = "succeeded".into();
+    }
+    run.stages[7].rollout = Some(StageRollout {
+        standing: "step 2 of 5 (pause), paused: step 2 of 5 (pause) waits for a person".into(),
+        is_paused: true,
+    });
+    run
 }
