@@ -103,6 +103,11 @@ impl Watch {
         }
         let known = progress.verdict.as_ref().map(|judgement| judgement.verdict);
         let over = progress.paused.is_none() && is_over(progress, now);
+        // Elsewhere replicas and traffic are still on their way.
+        let unhealthy = progress
+            .step()
+            .is_some_and(Step::waits)
+            .then_some(unhealthy);
         let (verdict, evidence) =
             self.look(progress.index, over, traffic, unhealthy, known, now)?;
         Some(Act::Judged {
@@ -113,19 +118,22 @@ impl Watch {
     }
 
     /// The same at a step, counted from 0. `over` means that the step waits for a verdict, and not for time; `known` is the
-    /// verdict that the rollout has kept for now, which is not told again.
+    /// verdict that the rollout has kept for now, which is not told again. Without `unhealthy` nothing is measured now.
     fn look(
         &mut self,
         step: usize,
         over: bool,
         traffic: Option<Look>,
-        unhealthy: u32,
+        unhealthy: Option<u32>,
         known: Option<Verdict>,
         now: Timestamp,
     ) -> Option<(Verdict, Vec<Evidence>)> {
         self.know(known);
         let (patience, is_analysis) = self.come_to(step, over, now);
-        self.measure(step, unhealthy, now);
+        self.take_in();
+        if let Some(unhealthy) = unhealthy {
+            self.measure(step, unhealthy, now);
+        }
         if let (Some(judge), Some(traffic)) = (&mut self.judge, traffic)
             && let Some(since) = self.tally.add(traffic)
         {
@@ -196,8 +204,8 @@ impl Watch {
         (patience, is_analysis)
     }
 
-    /// Takes in what was measured, and asks for what is due.
-    fn measure(&mut self, step: usize, unhealthy: u32, now: Timestamp) {
+    /// Takes in what was measured.
+    fn take_in(&mut self) {
         for (metric, measurement) in self.probes.finished() {
             tracing::debug!(
                 metric = metric.name,
@@ -210,6 +218,10 @@ impl Watch {
                 tracing::error!(error = &unknown as &dyn std::error::Error, "not recorded");
             }
         }
+    }
+
+    /// Asks for what is due.
+    fn measure(&mut self, step: usize, unhealthy: u32, now: Timestamp) {
         let from_one = u32::try_from(step + 1).unwrap_or(u32::MAX);
         self.metrics.reach_step(from_one, now);
         for metric in self.metrics.due(now) {

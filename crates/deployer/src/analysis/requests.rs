@@ -3,10 +3,12 @@
 use domain::analysis::judge::{Bucket, Counts, Histogram, Look, Traffic};
 use edge::status::{Status, VersionStatus};
 
-/// What the edge was asked for both versions, since it began.
+/// What the edge was asked for both versions, since it began. Two of the same name can't be told apart: of them nothing
+/// is known.
 pub(crate) fn of_status(status: &Status, canary: &str, stable: &str) -> Look {
     let of = |version: &str| {
-        let found = status.versions.iter().find(|v| v.version == version);
+        let mut known = status.versions.iter().filter(|_| canary != stable);
+        let found = known.find(|v| v.version == version);
         found.map(traffic).unwrap_or_default()
     };
     Look {
@@ -155,6 +157,8 @@ mod tests {
         let look = of_status(&status, "2", "1");
         assert_eq!(look.canary, Traffic::default());
         assert_eq!(look.stable.counts, Counts::new(100, 10));
+        let look = of_status(&status, "1", "1");
+        assert_eq!(look, Look::default(), "it is not compared with itself");
     }
 
     #[test]

@@ -28,13 +28,13 @@ impl Sources {
     /// Containers run on `engine`, if there is one, in `network`, the environment's if it has one there, and carry `labels`, by which they
     /// are removed if this process ends before them.
     pub(crate) fn new(
-        engine: Option<Engine>,
+        engine: impl Into<Option<Engine>>,
         platform: PlatformSpec,
         network: Option<String>,
         labels: Labels,
     ) -> Self {
         Self {
-            engine,
+            engine: engine.into(),
             platform,
             network,
             labels,

@@ -108,7 +108,8 @@ impl Bench {
     }
 
     fn look(&mut self, over: bool) -> Option<(Verdict, Vec<Evidence>)> {
-        self.watch.look(0, over, None, 0, None, Timestamp::now())
+        self.watch
+            .look(0, over, None, Some(0), None, Timestamp::now())
     }
 
     /// Looks until there is a verdict.

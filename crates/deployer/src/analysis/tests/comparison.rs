@@ -44,7 +44,7 @@ async fn a_version_that_fails_more_often_is_told_while_the_step_goes_on() -> Res
         let now = Timestamp::now();
         bench
             .watch
-            .look(2, false, Some(traffic(look, 5)), 0, None, now)
+            .look(2, false, Some(traffic(look, 5)), Some(0), None, now)
     });
     let (verdict, evidence) = told.context("it was never told")?;
     assert_eq!(verdict, Verdict::Fail);
@@ -65,13 +65,13 @@ async fn a_version_that_is_as_good_passes_when_the_time_of_the_step_is_over() ->
         let now = Timestamp::now();
         let told = bench
             .watch
-            .look(2, false, Some(traffic(look, 0)), 0, None, now);
+            .look(2, false, Some(traffic(look, 0)), Some(0), None, now);
         assert_eq!(told, None);
     }
     let now = Timestamp::now();
     let told = bench
         .watch
-        .look(2, true, Some(traffic(50, 0)), 0, None, now);
+        .look(2, true, Some(traffic(50, 0)), Some(0), None, now);
     assert_eq!(told.map(|told| told.0), Some(Verdict::Pass));
     Ok(())
 }
@@ -80,7 +80,7 @@ async fn a_version_that_is_as_good_passes_when_the_time_of_the_step_is_over() ->
 async fn without_requests_a_step_waits_and_a_person_may_let_it_wait_again() -> Result<()> {
     let mut bench = compared()?;
     let at = |second| Timestamp::from_second(second).expect("a time");
-    let mut look = |second, known| bench.watch.look(2, true, None, 0, known, at(second));
+    let mut look = |second, known| bench.watch.look(2, true, None, Some(0), known, at(second));
     assert_eq!(look(0, None), None);
     assert_eq!(look(29, None), None);
     assert_eq!(look(30, None).map(|told| told.0), Some(Verdict::NoData));
@@ -106,7 +106,7 @@ fn a_step_is_given_the_time_that_its_analysis_takes() {
 async fn a_failure_that_a_person_sets_aside_is_looked_at_anew() -> Result<()> {
     let mut bench = compared()?;
     let now = Timestamp::now();
-    let mut look = |at, known| bench.watch.look(2, false, Some(at), 0, known, now);
+    let mut look = |at, known| bench.watch.look(2, false, Some(at), Some(0), known, now);
     let worse = (0..100).find(|number| look(traffic(*number, 5), None).is_some());
     let worse = worse.context("it was never told")?;
     let again = look(traffic(worse, 5), None);
@@ -155,5 +155,44 @@ async fn what_a_rollout_is_to_keep_is_about_its_step() -> Result<()> {
         reason: "no".to_owned(),
     };
     assert_eq!(act(&progress.apply(aborted, at(72)), 73), None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn replicas_on_their_way_are_not_measured() -> Result<()> {
+    let mut metric = Metric::new("replicas", Provider::Pods);
+    metric.pass = Provider::Pods.own_condition();
+    metric.interval = Some(TimeSpan::from_millis(1));
+    let canary = Canary {
+        steps: vec![
+            CanaryStep::Weight(Percent::of(10)),
+            CanaryStep::Bake(TimeSpan::from_secs(0)),
+        ],
+        analysis: Some(of([metric])),
+    };
+    let plan = Plan::compile(&Strategy::Canary(canary.clone()), Beginning::Older);
+    let progress = rollout::Progress::new(plan, Timestamp::now());
+    let analysis = canary.analysis.context("there is one")?;
+    let mut watch = Bench::new(&analysis, None)?.watch;
+    for _ in 0..20 {
+        assert_eq!(watch.act(&progress, None, 3, Timestamp::now()), None);
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let baking = progress.apply(Act::StepEntered { index: 1 }, Timestamp::now());
+    let told = loop {
+        let act = watch.act(&baking, None, 3, Timestamp::now());
+        if let Some(act) = act {
+            break act;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(matches!(
+        told,
+        Act::Judged {
+            verdict: Verdict::Fail,
+            index: 1,
+            ..
+        }
+    ));
     Ok(())
 }

@@ -124,7 +124,7 @@ async fn a_failure_is_told_while_the_step_goes_on_and_a_dry_run_is_not() -> Resu
     assert_eq!(told.0, Verdict::Fail);
     assert!(wet.look(false).is_some(), "told until it is kept");
     let (now, kept) = (Timestamp::now(), Some(Verdict::Fail));
-    assert_eq!(wet.watch.look(0, false, None, 0, kept, now), None);
+    assert_eq!(wet.watch.look(0, false, None, Some(0), kept, now), None);
     assert_eq!(dry.verdict().await?.0, Verdict::Pass);
     Ok(())
 }
@@ -136,7 +136,9 @@ async fn replicas_that_are_not_healthy_decide() -> Result<()> {
     let mut bench = Bench::new(&of([metric]), None)?;
     let begun = Instant::now();
     let told = loop {
-        let told = bench.watch.look(0, false, None, 2, None, Timestamp::now());
+        let told = bench
+            .watch
+            .look(0, false, None, Some(2), None, Timestamp::now());
         if let Some(told) = told {
             break told;
         }
