@@ -109,6 +109,8 @@ impl History {
         let record = Arc::make_mut(record);
         record.progress = progress.clone();
         match act {
+            // Of one that is being taken back, no step is entered any more.
+            Act::StepEntered { .. } if progress.entered_at != at => {}
             Act::StepEntered { .. } => {
                 let index = progress.index;
                 record.entered.retain(|(step, _)| *step < index);
@@ -186,3 +188,6 @@ impl Record {
         self.ended.is_some() && !self.is_restoring
     }
 }
+
+#[cfg(test)]
+mod tests;

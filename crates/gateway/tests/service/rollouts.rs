@@ -488,6 +488,21 @@ async fn rollouts_are_listed_with_those_under_way_first() {
 }
 
 #[tokio::test]
+async fn a_rollout_that_memory_does_not_keep_is_found_by_its_run() {
+    let gateway = TestGateway::start().await;
+    at_the_pause(&gateway).await;
+    happen(&gateway, HERE, completed("run-2")).await;
+    for number in 0..100 {
+        let run = format!("later-{number}");
+        happen(&gateway, HERE, started(&run, "2.0.0")).await;
+        happen(&gateway, HERE, completed(&run)).await;
+    }
+    let mut client = client(&gateway, TOKEN);
+    let shown = client.get_rollout(get("run-2")).await.unwrap().into_inner();
+    assert_eq!((shown.version.as_str(), shown.requests.len()), ("1.1.0", 1));
+}
+
+#[tokio::test]
 async fn a_version_that_was_taken_out_again_says_so() {
     let gateway = TestGateway::start().await;
     at_the_pause(&gateway).await;
