@@ -8,7 +8,7 @@
 mod edge;
 pub(crate) mod entry;
 mod live;
-mod names;
+pub(crate) mod names;
 mod ports;
 mod replicas;
 pub(crate) mod sets;
@@ -22,10 +22,11 @@ use container_stage::secrets;
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::platform::PlatformSpec;
 use domain::stage::Failure;
-use engine::labels;
+use engine::labels::{self, Labels};
 use engine::{ContainerInfo, ContainerState, Engine};
 use jiff::Timestamp;
 
+use crate::analysis::Sources;
 use crate::error::TargetError;
 use crate::rolling::{Health, Replica, Step};
 use crate::service::SERVICE;
@@ -78,6 +79,17 @@ impl Docker {
             edge_image,
             publish_address,
         }
+    }
+
+    /// What measurements in an environment are made with; containers carry `labels`.
+    pub(crate) fn sources(&self, environment: &EnvironmentName, labels: Labels) -> Sources {
+        let network = Some(names::network(environment));
+        Sources::new(
+            Some(self.engine.clone()),
+            self.platform.clone(),
+            network,
+            labels,
+        )
     }
 
     /// Makes everything that does not touch traffic: network, image, edge.

@@ -7,10 +7,6 @@
 //! seen on the target, so another deployer goes on where one stopped.
 
 mod admission;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the loop over the steps calls it next")
-)]
 mod analysis;
 mod config;
 mod converge;

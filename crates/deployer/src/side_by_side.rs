@@ -1,13 +1,17 @@
 //! Canary and blue-green: the rollouts whose plan goes by steps, with the version before and the new one side by side.
 
+use container_stage::naming::stage_labels;
 use container_stage::outcome;
+use domain::analysis::subject::Subject;
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::rollout::{Beginning, Placement, Plan, Rollouts, Router, Step, Terms};
-use domain::spec::{Strategy, TimeSpan};
+use domain::spec::{Analysis, Strategy, TimeSpan};
 use domain::stage::{Failure, Outcome};
 use worker::Work;
 
+use crate::analysis::Watch;
 use crate::docker::sets::Sets;
+use crate::docker::{Docker, names};
 use crate::on_deploy::{succeeded, with_reason};
 use crate::origin::wanted_of;
 use crate::service::Deployer;
@@ -82,7 +86,8 @@ pub(crate) async fn roll_out(
         stop: &work.stop,
         voice,
     };
-    Ok(Some(match drive.to_the_end(&mut sets).await? {
+    let watch = watch(docker, work, wanted, &before);
+    Ok(Some(match drive.to_the_end(&mut sets, watch).await? {
         Driven::Complete { address } => succeeded(wanted, address, false),
         Driven::RolledBack {
             reason,
@@ -109,8 +114,29 @@ fn terms(wanted: &Wanted, before: &Wanted) -> Terms {
         router: Router::Exact,
         deadline: time(wanted.deadline()),
         drain: time(wanted.drain().max(before.drain())),
-        patience: PATIENCE,
+        patience: analysis(wanted).map_or(PATIENCE, Watch::patience),
     }
+}
+
+/// What is watched while the steps last.
+fn analysis(wanted: &Wanted) -> Option<&Analysis> {
+    match &wanted.deploy.strategy {
+        Strategy::Rolling(_) => None,
+        Strategy::BlueGreen(blue_green) => blue_green.analysis.as_ref(),
+        Strategy::Canary(canary) => canary.analysis.as_ref(),
+    }
+}
+
+fn watch(docker: &Docker, work: &Work, wanted: &Wanted, before: &Wanted) -> Option<Watch> {
+    let subject = Subject {
+        service: wanted.service.clone(),
+        environment: wanted.environment.clone(),
+        version: wanted.version.clone(),
+        stable: before.version.clone(),
+        address: names::preview_address(wanted),
+    };
+    let sources = docker.sources(&wanted.environment, stage_labels(work));
+    Some(Watch::new(analysis(wanted)?, subject, sources))
 }
 
 fn time(time: std::time::Duration) -> TimeSpan {

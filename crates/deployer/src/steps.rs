@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use container_stage::outcome::chain;
+use domain::analysis::judge;
 use domain::ids::{EnvironmentName, RunId, ServiceName};
 use domain::rollout::{Act, Decision, Event, Next, Observed, Progress, Step, Terms, decide};
 use domain::stage::Outcome;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use worker::Stop;
 
+use crate::analysis::Watch;
 use crate::converge::{AFTER_ERROR, BLIND, Ended, LOOK};
 use crate::error::TargetError;
 use crate::events::append_after;
@@ -52,6 +54,10 @@ pub(crate) struct Look {
     pub(crate) observed: Observed,
     /// Why a new replica is not ready yet.
     pub(crate) waiting_for: Option<String>,
+    /// What was asked of both versions, where something counts it.
+    pub(crate) traffic: Option<judge::Look>,
+    /// Replicas of the new version that were started again, or that were ready and are not any more.
+    pub(crate) unhealthy: u32,
     /// Where the service answers.
     pub(crate) address: String,
 }
@@ -72,6 +78,14 @@ pub(crate) enum Driven {
     Broken(String),
     /// Somebody else ended it.
     Elsewhere,
+}
+
+/// What one look led to.
+enum Stepped {
+    /// What there should be now is brought about, as far as it goes.
+    Decided(Decision, Look),
+    /// The analysis came to another verdict: it is recorded first.
+    Judged(Act),
 }
 
 /// A rollout that this deployer drives.
@@ -138,6 +152,7 @@ impl Drive<'_> {
     pub(crate) async fn to_the_end(
         &self,
         target: &mut impl SideBySide,
+        mut watch: Option<Watch>,
     ) -> Result<Driven, bus::Error> {
         let mut memory = Memory::default();
         loop {
@@ -160,11 +175,16 @@ impl Drive<'_> {
             }
             // A step that is dropped in the middle leaves nothing that the next look does not show.
             let stepped = tokio::select! {
-                stepped = self.step(target, &progress) => stepped,
+                stepped = self.step(target, watch.as_mut(), &progress) => stepped,
                 () = self.stop.token().cancelled(), if told.is_none() => continue,
             };
             let (decision, look) = match stepped {
-                Ok(stepped) => stepped,
+                Ok(Stepped::Decided(decision, look)) => (decision, look),
+                Ok(Stepped::Judged(act)) => {
+                    memory.blind_since = None;
+                    self.record(sequence, act).await?;
+                    continue;
+                }
                 Err(error) => {
                     target.forget();
                     let Some(reason) = memory.give_up(&error) else {
@@ -242,26 +262,38 @@ impl Drive<'_> {
     async fn step(
         &self,
         target: &mut impl SideBySide,
+        watch: Option<&mut Watch>,
         progress: &Progress,
-    ) -> Result<(Decision, Look), TargetError> {
+    ) -> Result<Stepped, TargetError> {
         let way = match progress.abort {
             Some(_) => Way::Back,
             None => Way::Forth,
         };
-        let look = target.look(way).await?;
-        let decision = decide(progress, &look.observed, &self.terms, Timestamp::now());
+        let mut look = target.look(way).await?;
+        let (traffic, unhealthy, now) = (look.traffic.take(), look.unhealthy, Timestamp::now());
+        let judged = watch.and_then(|watch| watch.act(progress, traffic, unhealthy, now));
+        if let Some(act) = judged {
+            return Ok(Stepped::Judged(act));
+        }
+        let decision = decide(progress, &look.observed, &self.terms, now);
         target.bring_about(&decision).await?;
-        Ok((decision, look))
+        Ok(Stepped::Decided(decision, look))
     }
 
     async fn abort(&self, sequence: u64, reason: String) -> Result<(), bus::Error> {
         self.voice.say(&format!("it is taken back: {reason}")).await;
-        let aborted = Event::Acted {
+        self.record(sequence, Act::AbortRequested { by: None, reason })
+            .await
+    }
+
+    /// Appends an act, unless something else was appended meanwhile: then there is another look.
+    async fn record(&self, sequence: u64, act: Act) -> Result<(), bus::Error> {
+        let acted = Event::Acted {
             run: self.run.clone(),
-            act: Act::AbortRequested { by: None, reason },
+            act,
             at: Timestamp::now(),
         };
-        append_after(&self.deployer.rollouts, self.key, sequence, &aborted).await?;
+        append_after(&self.deployer.rollouts, self.key, sequence, &acted).await?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use domain::ids::EnvironmentName;
 use sha2::{Digest as _, Sha256};
 
+use super::ports::PUBLISHED;
 use crate::wanted::Wanted;
 
 /// The network of an environment.
@@ -18,6 +19,11 @@ pub(crate) fn edge(wanted: &Wanted) -> String {
 /// The name by which neighbours reach a version that is looked at before it gets traffic.
 pub(crate) fn preview(wanted: &Wanted) -> String {
     format!("preview.{}", wanted.service)
+}
+
+/// The same with a port; every edge listens there.
+pub(crate) fn preview_address(wanted: &Wanted) -> String {
+    format!("{}:{PUBLISHED}", preview(wanted))
 }
 
 /// The host names that lead to it: that of neighbours, and one that browsers take to this machine.

@@ -3,6 +3,7 @@
 //! What is remembered between two looks is only about time, and who was told to go; all else is seen anew.
 
 mod layout;
+mod seen;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use container_stage::secrets;
 use domain::rollout::{Decision, Observed};
 use domain::spec::Percent;
 use domain::stage::Failure;
-use edge::status::{BackendStatus, Status};
+use edge::status::Status;
 use edge::table::{Backend, Route};
 use engine::labels;
 use engine::{ContainerInfo, ContainerState};
@@ -22,16 +23,14 @@ use tokio::time::Instant;
 use super::edge::Edge;
 use super::ports::Entrance;
 use super::{Docker, names, replicas};
+use crate::analysis::requests::of_status;
 use crate::error::TargetError;
-use crate::rolling::Health;
 use crate::service::SERVICE;
 use crate::steps::{Look, SideBySide, Way};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 use layout::{Member, Side};
-
-/// Restarts after which a new replica counts as broken, even if it is ready again.
-const RESTARTS: u32 = 2;
+use seen::{Seen, Versions};
 
 /// A version that is brought in beside another.
 pub(crate) struct Sets<'a> {
@@ -45,20 +44,6 @@ pub(crate) struct Sets<'a> {
     edge: Option<Edge>,
     seen: Seen,
     memory: Memory,
-}
-
-/// What one look showed.
-#[derive(Default)]
-struct Seen {
-    /// Sorted by name.
-    containers: Vec<ContainerInfo>,
-    /// In the same order.
-    members: Vec<Member>,
-    generation: u64,
-    /// What the table lists by route, replica and weight.
-    table: BTreeSet<(Option<String>, String, u32)>,
-    /// A replica of the candidate that is not as it should be, and why.
-    unwell: Option<(usize, String)>,
 }
 
 /// What one look does not show.
@@ -140,60 +125,6 @@ impl<'a> Sets<'a> {
         self.edge.as_ref().ok_or_else(|| TargetError::Edge {
             service: self.stable.service.to_string(),
             what: "it was not looked at".to_owned(),
-        })
-    }
-
-    fn seen(&self, containers: Vec<ContainerInfo>, status: &Status) -> Seen {
-        let (stable, candidate) = (self.stable.key(), self.candidate.key());
-        let mut seen = Seen {
-            generation: status.generation.unwrap_or(0),
-            table: listed(status)
-                .map(|b| (b.host.clone(), b.name.clone(), b.weight))
-                .collect(),
-            ..Seen::default()
-        };
-        let now = Timestamp::now();
-        for (index, container) in containers.iter().enumerate() {
-            let known = status.backends.iter().filter(|b| b.name == container.name);
-            let backend = known.clone().find(|b| b.host.is_none());
-            let replica = replicas::seen(container, backend, &candidate, now);
-            let side = match () {
-                () if replica.is_wanted => Side::Candidate,
-                () if replicas::is_of(container, &stable) => Side::Stable,
-                () => Side::Stray,
-            };
-            if side == Side::Candidate {
-                seen.unwell = seen.unwell.or_else(|| {
-                    self.unwell(container, &replica.health)
-                        .map(|why| (index, why))
-                });
-            }
-            seen.members.push(Member {
-                side,
-                is_ready: replica.health == Health::Ready,
-                weight: backend.filter(|b| !b.draining).map(|b| b.weight),
-                in_flight: known.clone().map(|b| b.in_flight).max().unwrap_or(0),
-                is_listed: known.clone().next().is_some(),
-                is_leaving: self.memory.leaving.contains_key(&container.name),
-                name: container.name.clone(),
-            });
-        }
-        seen.containers = containers;
-        seen
-    }
-
-    /// Why a replica of the candidate is not as it should be. One that is started again and again in the course of its
-    /// rollout is not, even if it is ready in between.
-    fn unwell(&self, container: &ContainerInfo, health: &Health) -> Option<String> {
-        if let Health::Failed { reason } = health {
-            return Some(reason.clone());
-        }
-        let is_recent = container.started_at.is_some_and(|at| at > self.since);
-        (container.restarts >= RESTARTS && is_recent).then(|| {
-            format!(
-                "{} ended {} times since its start",
-                container.name, container.restarts
-            )
         })
     }
 
@@ -280,7 +211,7 @@ impl<'a> Sets<'a> {
             if !member.is_leaving {
                 places.push(Place {
                     member: member.clone(),
-                    version: label(container, labels::VERSION),
+                    version: seen::label(container, labels::VERSION),
                     entrance: replicas::entrance(
                         container,
                         &Entrance::of(&self.stable.deploy, &[])?,
@@ -344,15 +275,18 @@ impl<'a> Sets<'a> {
             backends: backends.collect(),
         }];
         let is_candidate = |p: &&Place| p.member.side == Side::Candidate;
-        if decision.preview && places.iter().any(|p| is_candidate(&p)) {
-            let preview: Vec<Backend> = places
+        // A canary can be looked at, too, as long as it has not all the traffic anyway.
+        let is_canary = self.memory.way == Some(Way::Forth) && decision.weight < Percent::ALL;
+        let preview = (decision.preview || is_canary) && places.iter().any(|p| is_candidate(&p));
+        if preview {
+            let backends: Vec<Backend> = places
                 .iter()
                 .filter(is_candidate)
                 .map(|p| replicas::place(&p.member.name, &p.version, &p.entrance, 1))
                 .collect();
             routes.extend(names::preview_hosts(self.candidate).map(|host| Route {
                 host: Some(host),
-                backends: preview.clone(),
+                backends: backends.clone(),
             }));
         }
         let wanted: BTreeSet<(Option<String>, String, u32)> = routes
@@ -369,12 +303,11 @@ impl<'a> Sets<'a> {
         self.edge()?
             .route_by_host(&self.docker.engine, self.seen.generation + 1, ports, routes)
             .await?;
-        self.say(decision).await;
+        self.say(decision.weight, preview).await;
         Ok(())
     }
 
-    async fn say(&mut self, decision: &Decision) {
-        let (weight, preview) = (decision.weight, decision.preview);
+    async fn say(&mut self, weight: Percent, preview: bool) {
         let before = self.memory.said.replace((weight, preview));
         if before.is_none_or(|(before, _)| before != weight) {
             let (new, old) = (&self.candidate.version, &self.stable.version);
@@ -428,7 +361,15 @@ impl SideBySide for Sets<'_> {
         let (status, address) = (edge.status(&self.docker.engine).await?, edge.address());
         let is_there = |name: &str| containers.iter().any(|c| c.name == name);
         self.memory.leaving.retain(|name, _| is_there(name));
-        self.seen = self.seen(containers, &status);
+        let (stable, candidate) = (self.stable.key(), self.candidate.key());
+        let versions = Versions {
+            stable: &stable,
+            candidate: &candidate,
+            since: self.since,
+        };
+        self.seen = Seen::of(containers, &status, &versions, |name| {
+            self.memory.leaving.contains_key(name)
+        });
         self.clear(way);
         self.remember(way);
         let members = &self.seen.members;
@@ -441,6 +382,12 @@ impl SideBySide for Sets<'_> {
                 advanced_at: self.memory.advanced_at,
             },
             waiting_for: self.waiting_for(&status),
+            traffic: Some(of_status(
+                &status,
+                &self.candidate.version,
+                &self.stable.version,
+            )),
+            unhealthy: self.seen.unhealthy,
             address,
         })
     }
@@ -482,12 +429,4 @@ fn coming(way: Way) -> Side {
         Way::Forth => Side::Candidate,
         Way::Back => Side::Stable,
     }
-}
-
-fn listed(status: &Status) -> impl Iterator<Item = &BackendStatus> {
-    status.backends.iter().filter(|b| !b.draining)
-}
-
-fn label(container: &ContainerInfo, name: &str) -> String {
-    container.labels.get(name).cloned().unwrap_or_default()
 }

@@ -119,3 +119,44 @@ async fn a_new_set_that_does_not_get_ready_never_gets_a_request() -> Result<()> 
     assert_eq!(bench.versions(&bench.test).await?, ["1.0.0", "1.0.0"]);
     bench.finish().await
 }
+
+/// Before the switch, something looks at the page of the new set.
+fn validating(page: &str) -> String {
+    let image = testkit::docker::BUSYBOX;
+    let look = format!("wget -qO- http://$SLIPWAY_ADDRESS/ | grep {page}");
+    format!(
+        "{{ replicas: 2, ready: {{ http: /healthz }}, drain: 2s, deadline: 20s, strategy: {{ blue_green: {{ \
+         monitor: 0s, keep_old: 0s, analysis: {{ metrics: [{{ name: page, container: {{ image: '{image}', \
+         run: '{look}' }} }}] }} }} }} }}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_seen_at_the_preview_address_decides_whether_traffic_is_switched() -> Result<()> {
+    needs_all!();
+    let bench = Bench::start().await?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let first = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&first, &bench.test).await?);
+    let load = Load::start(bench.address(&bench.test).await?, 2, Some(200.0));
+    let bad = bench.deploy("1.1.0", &two, &validating("three")).await?;
+    let failure = red(bench.outcome(&bad, &bench.test).await?);
+    let report = load.stop().await;
+    report.assert_no_failures();
+    assert!(!report.by_body.contains_key("two"), "{:?}", report.by_body);
+    assert!(
+        failure.reason.contains("grep three") && failure.reason.contains("1.0.0 serves as before"),
+        "{failure:?}"
+    );
+
+    let good = bench.deploy("1.2.0", &two, &validating("two")).await?;
+    green(&bench.outcome(&good, &bench.test).await?);
+    assert_eq!(bench.answer(&bench.test).await?, "two");
+    assert_eq!(bench.versions(&bench.test).await?, ["1.2.0", "1.2.0"]);
+    let log = bench.log(&good, &bench.test).await?;
+    assert!(
+        log.contains("1.2.0 can be looked at: http://shop-preview."),
+        "{log}"
+    );
+    bench.finish().await
+}
