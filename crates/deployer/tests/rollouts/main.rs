@@ -1,5 +1,6 @@
 //! Rollouts by the real deployer program on a real engine, bus and registry.
 
+mod analysis;
 mod bench;
 mod blue_green;
 mod canary;
