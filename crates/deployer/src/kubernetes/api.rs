@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{
     DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, Preconditions,
 };
@@ -190,6 +190,19 @@ impl Cluster {
         }
     }
 
+    /// Deletes a pod; its controller makes another.
+    pub(super) async fn delete_pod(&self, name: &str) -> Result<(), ClusterError> {
+        match self
+            .typed::<Pod>()
+            .delete(name, &DeleteParams::default())
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(ClusterError::of(format!("removing the pod {name}"), &error)),
+        }
+    }
+
     /// The last lines of a container; of its run before this one if `previous`.
     pub(super) async fn last_lines(
         &self,
@@ -204,7 +217,7 @@ impl Cluster {
             tail_lines: i64::try_from(count).ok(),
             ..LogParams::default()
         };
-        let pods: Api<k8s_openapi::api::core::v1::Pod> = self.typed();
+        let pods: Api<Pod> = self.typed();
         match pods.logs(pod, &params).await {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
             Err(error) => Err(ClusterError::of(

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use super::api::Cluster;
 use super::error::ClusterError;
 use super::objects::ObjectId;
-use super::ready::{Container, Pod, Workload};
+use super::ready::{Container, Pod, Workload, is_broken};
 
 /// The annotation by which a Deployment and its ReplicaSets count.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -42,6 +42,7 @@ pub(super) async fn look(
             overdue: None,
             can_not_make_pods: None,
             pods: Vec::new(),
+            in_the_way: Vec::new(),
         }));
     }
     Ok(seen)
@@ -84,9 +85,10 @@ async fn deployment(cluster: &Cluster, id: &ObjectId) -> Result<Option<Workload>
         overdue: condition("Progressing", Some("ProgressDeadlineExceeded"), "False"),
         can_not_make_pods: condition("ReplicaFailure", None, "True"),
         pods: match hash {
-            Some(hash) => pods(cluster, &selector, (TEMPLATE_HASH, hash)).await?,
+            Some(hash) => pods(cluster, &format!("{selector},{TEMPLATE_HASH}={hash}")).await?,
             None => Vec::new(),
         },
+        in_the_way: Vec::new(),
     }))
 }
 
@@ -110,10 +112,13 @@ async fn stateful_set(cluster: &Cluster, id: &ObjectId) -> Result<Option<Workloa
         _ => status.updated_replicas.unwrap_or(0) + partition.min(wanted),
     };
     let ready = status.ready_replicas.unwrap_or(0);
-    let pods = match &status.update_revision {
-        Some(hash) => pods(cluster, &selector(&spec.selector), (REVISION_HASH, hash)).await?,
-        None => Vec::new(),
-    };
+    let selector = selector(&spec.selector);
+    let update = status.update_revision.unwrap_or_default();
+    let own = pods(cluster, &format!("{selector},{REVISION_HASH}={update}")).await?;
+    // It waits for these to get ready before it replaces them, which they never do:
+    // https://github.com/kubernetes/kubernetes/issues/67250.
+    let others = pods(cluster, &format!("{selector},{REVISION_HASH}!={update}")).await?;
+    let in_the_way = others.into_iter().filter(is_broken).map(|pod| pod.name);
     Ok(Some(Workload {
         what: id.to_string(),
         observed: status.observed_generation >= found.metadata.generation,
@@ -123,7 +128,8 @@ async fn stateful_set(cluster: &Cluster, id: &ObjectId) -> Result<Option<Workloa
         available: ready,
         overdue: None,
         can_not_make_pods: None,
-        pods,
+        pods: own,
+        in_the_way: in_the_way.collect(),
     }))
 }
 
@@ -137,7 +143,10 @@ async fn daemon_set(cluster: &Cluster, id: &ObjectId) -> Result<Option<Workload>
         found.status.unwrap_or_default(),
     );
     let pods = match &generation {
-        Some(own) => pods(cluster, &selector(&spec.selector), (POD_GENERATION, own)).await?,
+        Some(own) => {
+            let selector = selector(&spec.selector);
+            pods(cluster, &format!("{selector},{POD_GENERATION}={own}")).await?
+        }
         None => Vec::new(),
     };
     let updated = status.updated_number_scheduled.unwrap_or(0);
@@ -151,16 +160,13 @@ async fn daemon_set(cluster: &Cluster, id: &ObjectId) -> Result<Option<Workload>
         overdue: None,
         can_not_make_pods: None,
         pods,
+        in_the_way: Vec::new(),
     }))
 }
 
-/// The pods that a selector selects and that have a label besides.
-async fn pods(
-    cluster: &Cluster,
-    selector: &str,
-    (name, value): (&str, &str),
-) -> Result<Vec<Pod>, ClusterError> {
-    let found: Vec<core::Pod> = cluster.list(&format!("{selector},{name}={value}")).await?;
+/// The pods that a selector selects and that are not being removed.
+async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>, ClusterError> {
+    let found: Vec<core::Pod> = cluster.list(selector).await?;
     let mut pods: Vec<Pod> = found
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())

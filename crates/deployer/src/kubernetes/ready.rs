@@ -24,6 +24,8 @@ pub(super) struct Workload {
     pub(super) can_not_make_pods: Option<String>,
     /// The pods of the new version.
     pub(super) pods: Vec<Pod>,
+    /// Broken pods of another version that the controller waits for instead of replacing them.
+    pub(super) in_the_way: Vec<String>,
 }
 
 /// A pod of the new version.
@@ -148,6 +150,12 @@ pub(super) fn judge(
                 .collect(),
         },
     }
+}
+
+/// Whether a pod does not come up: a container of it waits for what does not come, or ended and is not ready.
+pub(super) fn is_broken(pod: &Pod) -> bool {
+    let mut containers = pod.containers.iter();
+    containers.any(|c| of_container(pod, c).is_some() || !c.ready && c.ended.is_some())
 }
 
 /// Whose output to show where nothing else is known to be wrong.

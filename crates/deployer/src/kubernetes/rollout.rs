@@ -85,6 +85,12 @@ impl<'a> Rollout<'a> {
             return Ok(None);
         };
         let seen = look(&applied.cluster, &applied.workloads).await?;
+        for pod in seen.iter().flat_map(|workload| &workload.in_the_way) {
+            self.voice
+                .say(&format!("removing {pod}, which is broken and in the way"))
+                .await;
+            applied.cluster.delete_pod(pod).await?;
+        }
         let since = &mut self.since;
         let lasts = |key: &str| {
             since

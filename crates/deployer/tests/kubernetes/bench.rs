@@ -20,6 +20,7 @@ use proto::deployer::v1::{GetLiveStateRequest, LiveService};
 use service_kit::auth::Secret;
 use service_kit::grpc::{ShowToken, channel};
 use tempfile::TempDir;
+use testkit::load::{Load, LoadReport};
 use testkit::nats::TestNats;
 use testkit::registry::TestRegistry;
 use tokio::process::{Child, Command};
@@ -30,7 +31,7 @@ use crate::cluster::Cluster;
 /// The token that opens the deployer's gRPC.
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// How long anything may take before the test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// The service that every test deploys.
 pub(crate) const SERVICE: &str = "shop";
 /// A web server that answers with its page, and ends when it is told to.
@@ -227,6 +228,17 @@ impl Bench {
         Ok(self.rollouts.get(&key).await?.unwrap_or_default())
     }
 
+    /// Where the service is reached, once it is: nodes learn of its pods a moment after they are ready.
+    pub(crate) async fn reachable(&self) -> Result<String> {
+        let address = self.cluster.address(SERVICE).await?;
+        eventually("the service answers", async || {
+            let report = briefly(&address).await;
+            Ok((report.failed == 0).then_some(()))
+        })
+        .await?;
+        Ok(address)
+    }
+
     /// What the deployer answers about the environment.
     pub(crate) async fn live(&self) -> Result<Vec<LiveService>> {
         let token = ShowToken::new(&Secret::new(TOKEN))?;
@@ -301,13 +313,18 @@ pub(crate) fn green(outcome: &Outcome) {
 /// Waits until the service answers this, and nothing else: nodes learn of pods a moment later.
 pub(crate) async fn answers(address: &str, words: &str) -> Result<()> {
     eventually(words, async || {
-        let load = testkit::load::Load::start(address, 1, Some(20.0));
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let report = load.stop().await;
+        let report = briefly(address).await;
         let only = report.failed == 0 && report.by_body.keys().all(|body| body.trim() == words);
         Ok(only.then_some(()))
     })
     .await
+}
+
+/// A few requests.
+async fn briefly(address: &str) -> LoadReport {
+    let load = Load::start(address, 1, Some(20.0));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    load.stop().await
 }
 
 /// Asks again and again until there is an answer.

@@ -9,7 +9,7 @@ use testkit::load::Load;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::bench::{Bench, SERVICE, eventually, green};
+use crate::bench::{Bench, eventually, green};
 use crate::needs_cluster;
 use crate::runs::READY;
 
@@ -21,7 +21,7 @@ async fn another_deployer_finishes_what_a_killed_one_began() -> Result<()> {
     let (one, two) = (bench.server("one").await?, bench.server("two").await?);
     let first = bench.deploy("1.0.0", &one, READY).await?;
     green(&bench.outcome(&first).await?);
-    let load = Load::start(bench.cluster.address(SERVICE).await?, 2, Some(100.0));
+    let load = Load::start(bench.reachable().await?, 2, Some(100.0));
     let second = bench.deploy("1.1.0", &two, READY).await?;
     eventually("a new pod is there", async || {
         Ok(bench

@@ -22,7 +22,10 @@ async fn what_somebody_changed_is_overwritten_only_where_the_platform_file_says_
     assert_eq!(bench.live().await?[0].note, "");
     bench.cluster.apply(&by_hand).await?;
     let note = bench.live().await?[0].note.clone();
-    assert!(note.contains("Deployment shop was changed by somebody"), "{note}");
+    assert!(
+        note.contains("Deployment shop was changed by somebody"),
+        "{note}"
+    );
     let second = bench.deploy("1.1.0", &two, READY).await?;
     let failure = red(bench.outcome(&second).await?);
     assert!(

@@ -12,7 +12,7 @@ use crate::bench::{Bench, answers, eventually, green, red};
 use crate::needs_cluster;
 use crate::runs::Wish;
 
-const OWN: &str = "{ manifests: k8s, deadline: 40s }";
+const OWN: &str = "{ manifests: k8s, deadline: 100s }";
 const KUSTOMIZATION: &str = "resources: [web.yaml]\nnamePrefix: my-\nlabels: [{ pairs: { part: web }, includeSelectors: true }]\n";
 const WEB: &str = "
 apiVersion: apps/v1
@@ -154,6 +154,69 @@ async fn manifests_that_can_not_be_right_change_nothing() -> Result<()> {
     assert_eq!(
         bench.cluster.names::<Deployment>().await?,
         Vec::<String>::new()
+    );
+    bench.finish().await
+}
+
+const SETS: &str = "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: store }
+spec:
+  serviceName: store
+  replicas: 2
+  selector: { matchLabels: { app: store } }
+  template:
+    metadata: { labels: { app: store } }
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - { name: main, image: shop, readinessProbe: { httpGet: { path: /healthz, port: 8080 }, periodSeconds: 1 } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: store }
+spec: { clusterIP: None, selector: { app: store }, ports: [{ port: 8080 }] }
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: agent }
+spec:
+  selector: { matchLabels: { app: agent } }
+  template:
+    metadata: { labels: { app: agent } }
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - { name: main, image: shop, readinessProbe: { httpGet: { path: /healthz, port: 8080 }, periodSeconds: 1 } }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stateful_and_daemon_sets_are_watched_and_go_back_too() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two, broken) = (
+        bench.server("one").await?,
+        bench.server("two").await?,
+        bench.image("broken", "echo no disk; exit 3").await?,
+    );
+    let repository = GitRepository::with_files(&[("k8s/sets.yaml", SETS)])?;
+    for (version, digest) in [("1.0.0", &one), ("1.1.0", &two)] {
+        let run = bench.bring(version, digest, &repository).await?;
+        green(&bench.outcome(&run).await?);
+        assert_eq!(bench.cluster.versions().await?, [version; 3]);
+    }
+    let run = bench.bring("1.2.0", &broken, &repository).await?;
+    let failure = red(bench.outcome(&run).await?);
+    assert!(failure.reason.contains("CrashLoopBackOff"), "{failure:?}");
+    assert!(
+        failure.reason.contains("1.1.0 serves as before"),
+        "{failure:?}"
+    );
+    assert!(
+        failure.last_lines.iter().any(|l| l.contains("no disk")),
+        "{failure:?}"
     );
     bench.finish().await
 }

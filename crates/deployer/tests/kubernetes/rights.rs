@@ -63,7 +63,7 @@ async fn the_documented_role_is_enough() -> Result<()> {
         .deploy(
             "1.0.0",
             &one,
-            "{ replicas: 2, env: { A: a }, ready: { http: /healthz }, drain: 1s, deadline: 40s }",
+            "{ replicas: 2, env: { A: a }, ready: { http: /healthz }, drain: 1s, deadline: 100s }",
         )
         .await?;
     green(&bench.outcome(&first).await?);

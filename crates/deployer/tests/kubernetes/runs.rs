@@ -13,7 +13,7 @@ use crate::bench::{Bench, SERVICE};
 
 /// The `deploy` section of a service that is ready when `/healthz` answers.
 pub(crate) const READY: &str =
-    "{ replicas: 2, ready: { http: /healthz }, drain: 1s, deadline: 40s }";
+    "{ replicas: 2, ready: { http: /healthz }, drain: 1s, deadline: 100s }";
 
 /// A run to be.
 pub(crate) struct Wish<'a> {

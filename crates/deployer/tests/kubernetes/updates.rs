@@ -24,7 +24,7 @@ async fn a_version_comes_up_and_the_next_one_replaces_it_without_a_failed_reques
         format!("http://shop.{}.svc:8080", bench.test)
     );
 
-    let load = Load::start(bench.cluster.address(SERVICE).await?, 4, Some(200.0));
+    let load = Load::start(bench.reachable().await?, 4, Some(200.0));
     let second = bench.deploy("1.1.0", &two, READY).await?;
     green(&bench.outcome(&second).await?);
     let report = load.stop().await;
@@ -65,7 +65,7 @@ async fn configuration_is_rolled_out_and_comes_back_with_its_version() -> Result
         .await?;
     let with = |greeting: &str| {
         format!(
-            "{{ ready: {{ http: /healthz }}, drain: 1s, deadline: 40s, env: {{ GREETING: {greeting}, SECRET: {{ secret: \"env:SHOP_SECRET\" }} }} }}"
+            "{{ ready: {{ http: /healthz }}, drain: 1s, deadline: 100s, env: {{ GREETING: {greeting}, SECRET: {{ secret: \"env:SHOP_SECRET\" }} }} }}"
         )
     };
     let first = bench.deploy("1.0.0", &image, &with("hello")).await?;

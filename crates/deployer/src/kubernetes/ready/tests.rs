@@ -13,6 +13,7 @@ fn workload() -> Workload {
         overdue: None,
         can_not_make_pods: None,
         pods: Vec::new(),
+        in_the_way: Vec::new(),
     }
 }
 
@@ -169,4 +170,11 @@ fn a_container_that_only_ever_runs_is_named() {
     };
     assert!(why(at_once(w.clone())).contains("does not answer its readiness check"));
     assert_eq!(suspect(&[w]).map(|output| output.previous), Some(false));
+}
+
+#[test]
+fn a_pod_that_does_not_come_up_is_broken() {
+    assert!(is_broken(&waiting("ImagePullBackOff", "").pods[0]));
+    assert!(is_broken(&waiting("", "").pods[0]));
+    assert!(!is_broken(&Pod::default()));
 }
