@@ -5,6 +5,8 @@ use std::pin::Pin;
 use domain::ids::RunId;
 use domain::rollout::Rollouts;
 use domain::run::Run;
+use domain::run::state::{Stage, StageState};
+use domain::stage::StageName;
 use futures::{Stream, stream};
 use proto::gateway::v1;
 use tokio_util::sync::CancellationToken;
@@ -23,14 +25,33 @@ pub(super) fn stopping() -> Status {
 /// A run, with where the rollouts of its stages are.
 pub(super) fn view(run: &Run, projection: &Projection) -> v1::Run {
     let mut view = proto::view::run(run);
-    for stage in view.stages.iter_mut().filter(|s| s.state == "running") {
-        let environment = stage.name.strip_prefix("deploy:");
-        let key =
-            environment.and_then(|name| Some((name.parse().ok()?, run.change.service.clone())));
-        let history = key.and_then(|key| projection.rollouts_of(&key));
-        stage.rollout = history.and_then(|history| standing(&history.rollouts, &run.id));
+    for (name, standing) in standings(run, projection) {
+        let stage = view.stages.iter_mut().find(|s| s.name == name);
+        if let Some(stage) = stage {
+            stage.rollout = Some(standing);
+        }
     }
     view
+}
+
+/// Where the rollouts of the deploy stages are that are running.
+fn standings(run: &Run, projection: &Projection) -> Vec<(String, v1::StageRollout)> {
+    let running = run
+        .stages
+        .iter()
+        .filter(|stage| matches!(stage.state, StageState::Running { .. }));
+    let of_stage = |stage: &Stage| {
+        let StageName::Deploy(environment) = &stage.name else {
+            return None;
+        };
+        let key = (environment.clone(), run.change.service.clone());
+        let history = projection.rollouts_of(&key)?;
+        Some((
+            stage.name.to_string(),
+            standing(&history.rollouts, &run.id)?,
+        ))
+    };
+    running.filter_map(of_stage).collect()
 }
 
 fn standing(rollouts: &Rollouts, run: &RunId) -> Option<v1::StageRollout> {
@@ -42,6 +63,10 @@ fn standing(rollouts: &Rollouts, run: &RunId) -> Option<v1::StageRollout> {
     let step = progress.plan.name_of(progress.index);
     let (standing, is_paused) = match (&progress.abort, &progress.paused) {
         (Some(abort), _) => (format!("is taken back: {}", abort.reason), false),
+        // The rollout itself names the step.
+        (None, Some(paused)) if paused.reason.contains(&step) => {
+            (format!("paused: {}", paused.reason), true)
+        }
         (None, Some(paused)) => (format!("{step}, paused: {}", paused.reason), true),
         (None, None) if progress.plan.steps.len() == 1 => return None,
         (None, None) => (step, false),
@@ -57,8 +82,8 @@ struct Watch {
     changes: Changes,
     stop: CancellationToken,
     run: Run,
-    shown: Option<v1::Run>,
-    shown_sequence: u64,
+    shown: u64,
+    standings: Vec<(String, v1::StageRollout)>,
     over: bool,
 }
 
@@ -70,8 +95,8 @@ pub(super) fn watch(run: Run, projection: Projection, stop: CancellationToken) -
         changes,
         stop,
         run,
-        shown: None,
-        shown_sequence: 0,
+        shown: 0,
+        standings: Vec::new(),
         over: false,
     };
     Box::pin(stream::unfold(watch, |mut watch| async move {
@@ -90,13 +115,13 @@ impl Watch {
             {
                 self.run = Run::clone(&run);
             }
-            let view = view(&self.run, &self.projection);
             // Also when only a rollout of it went on.
-            if self.run.last_sequence > self.shown_sequence || self.shown.as_ref() != Some(&view) {
-                self.shown_sequence = self.run.last_sequence;
-                self.shown = Some(view.clone());
+            let standings = standings(&self.run, &self.projection);
+            if self.run.last_sequence > self.shown || standings != self.standings {
+                self.shown = self.run.last_sequence;
+                self.standings = standings;
                 self.over = self.run.state().is_ended();
-                return Some(Ok(view));
+                return Some(Ok(view(&self.run, &self.projection)));
             }
             tokio::select! {
                 () = self.changes.next() => {}
