@@ -215,8 +215,13 @@ pub(crate) fn succeeded(wanted: &Wanted, address: String, was_there: bool) -> Ou
         count => format!("{count} replicas"),
     };
     let already = if was_there { "is there already, " } else { "" };
+    // Without a port it takes no traffic.
+    let at = match address.as_str() {
+        "" => String::new(),
+        address => format!("at {address}, "),
+    };
     Outcome::Succeeded(Box::new(StageResult {
-        summary: format!("{} {already}at {address}, {replicas} ready", wanted.version),
+        summary: format!("{} {already}{at}{replicas} ready", wanted.version),
         artifact: Some(Artifact::Deployment { address }),
         tests: None,
     }))
