@@ -12,9 +12,13 @@ use crate::runs::READY;
 
 /// Half of the requests, watched for `bake`.
 fn judged(bake: &str) -> String {
+    watched(bake, "errors: { max_increase: 1% }")
+}
+
+fn watched(bake: &str, analysis: &str) -> String {
     format!(
         "{{ replicas: 2, ready: {{ http: /healthz }}, drain: 2s, deadline: 60s, strategy: {{ canary: \
-         {{ steps: [50%, bake {bake}, 100%], analysis: {{ errors: {{ max_increase: 1% }} }} }} }} }}"
+         {{ steps: [50%, bake {bake}, 100%], analysis: {{ {analysis} }} }} }} }}"
     )
 }
 
@@ -23,6 +27,11 @@ const BREAKS_OFTEN: &str = "rm /www/index.html; mkdir /www/cgi-bin; cd /www/cgi-
     echo '#!/bin/sh' > index.cgi; \
     echo 'read -r up idle < /proc/uptime' >> index.cgi; \
     echo 'case ${up#*.} in [02468]0) echo \"Status: 500 Broken\";; esac; echo; printf two' >> index.cgi; \
+    chmod +x index.cgi; trap 'kill $!; exit 0' TERM; httpd -f -p ${PORT:-8080} -h /www & wait";
+
+/// A web server that takes half a second for each answer.
+const SLOW: &str = "rm /www/index.html; mkdir /www/cgi-bin; cd /www/cgi-bin; \
+    echo '#!/bin/sh' > index.cgi; echo 'sleep 0.5; echo; printf two' >> index.cgi; \
     chmod +x index.cgi; trap 'kill $!; exit 0' TERM; httpd -f -p ${PORT:-8080} -h /www & wait";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,6 +57,27 @@ async fn a_canary_that_fails_every_twentieth_request_is_taken_back_by_the_judge(
     ] {
         assert!(failure.reason.contains(words), "{failure:?}");
     }
+    assert_eq!(bench.versions(&bench.test).await?, ["1.0.0", "1.0.0"]);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_is_only_slow_is_taken_back_by_the_judge() -> Result<()> {
+    needs_all!();
+    let bench = Bench::start().await?;
+    let one = bench.server("one").await?;
+    let slow = bench.image("two", SLOW).await?;
+    let first = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&first, &bench.test).await?);
+    let load = Load::start(bench.address(&bench.test).await?, 8, Some(200.0));
+    let deploy = watched("10m", "latency: { quantile: p75, max_increase: 100% }");
+    let second = bench.deploy("1.1.0", &slow, &deploy).await?;
+    let failure = red(bench.outcome(&second, &bench.test).await?);
+    load.stop().await.assert_no_failures();
+    assert!(
+        failure.reason.contains("latency p75") && failure.reason.contains("were slow"),
+        "{failure:?}"
+    );
     assert_eq!(bench.versions(&bench.test).await?, ["1.0.0", "1.0.0"]);
     bench.finish().await
 }
