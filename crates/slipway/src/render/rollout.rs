@@ -32,10 +32,16 @@ pub fn show(rollout: &Rollout, page: &Page) -> String {
 #[must_use]
 pub fn screen(rollout: &Rollout, page: &Page) -> Vec<String> {
     let newest = rollout.verdicts.len().saturating_sub(VERDICTS_LIVE);
+    let verdicts = verdicts::lines(rollout, &rollout.verdicts[newest..], page);
     let mut lines = head(rollout, page);
     lines.extend(steps::lines(rollout, page));
-    lines.extend(verdicts::lines(rollout, &rollout.verdicts[newest..], page));
-    lines.extend(next_steps(rollout).iter().map(|line| page.fit(line)));
+    let next: Vec<String> = next_steps(rollout).iter().map(|l| page.fit(l)).collect();
+    // What to do comes before why, where there is room for only one.
+    let room = page.height.saturating_sub(lines.len() + next.len());
+    if verdicts.len() <= room {
+        lines.extend(verdicts);
+    }
+    lines.extend(next);
     lines.truncate(page.height);
     lines
 }
@@ -332,7 +338,51 @@ fn colored(state: &str, text: &str, page: &Page) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proto::gateway::v1::{RolloutEvidence, RolloutStep, RolloutVerdict};
+
     use super::*;
+
+    #[test]
+    fn a_live_screen_fits_and_says_what_to_do_first() {
+        let step = |name: &str| RolloutStep {
+            name: name.into(),
+            ..RolloutStep::default()
+        };
+        let verdict = RolloutVerdict {
+            step: 1,
+            verdict: "inconclusive".into(),
+            evidence: vec![RolloutEvidence {
+                query: "a long query ".repeat(20),
+                values: "0.01\n0.02".into(),
+                threshold: "0.05".into(),
+            }],
+            at: None,
+        };
+        let rollout = Rollout {
+            service: "delivery".into(),
+            environment: "production".into(),
+            state: "paused".into(),
+            steps: vec![step("10%"), step("bake 2m")],
+            verdicts: vec![verdict; 5],
+            possible: vec!["resume".into(), "abort".into()],
+            ..Rollout::default()
+        };
+        for (height, lines, has_verdicts) in [(40, 21, true), (10, 6, false), (4, 4, false)] {
+            let page = Page {
+                paint: crate::render::paint::Paint::new(false),
+                width: 60,
+                height,
+                now: jiff::Timestamp::UNIX_EPOCH,
+            };
+            let screen = screen(&rollout, &page);
+            assert_eq!(screen.len(), lines, "{screen:#?}");
+            let fits = |line: &String| console::measure_text_width(line) <= 60;
+            assert!(screen.iter().all(fits), "{screen:#?}");
+            let text = screen.join("\n");
+            assert_eq!(text.contains("threshold"), has_verdicts, "{text}");
+            assert_eq!(text.contains("rollout resume"), height > 4, "{text}");
+        }
+    }
 
     #[test]
     fn shares_are_short_and_never_nothing_by_rounding() {

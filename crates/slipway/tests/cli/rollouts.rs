@@ -157,8 +157,7 @@ async fn a_run_whose_rollout_waits_says_so_and_how_it_goes_on() {
     let gateway = FakeGateway::with(vec![vec![samples::paused_run(), samples::succeeded()]]).await;
     let program = Program::of(&gateway);
     let watched = program.ok(&["run", "watch", "5f2c8a1b"]).await;
-    let line =
-        "delivery deploy:production ● step 2 of 5 (pause), paused: step 2 of 5 (pause) waits";
+    let line = "delivery deploy:production ● paused: step 2 of 5 (pause) waits for a person";
     assert!(watched.contains(line), "{watched}");
     let gateway = FakeGateway::with(vec![vec![samples::paused_run()]]).await;
     let shown = Program::of(&gateway).ok(&["run", "show", "5f2c8a1b"]).await;

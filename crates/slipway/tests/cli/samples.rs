@@ -369,7 +369,7 @@ pub(crate) fn paused_run() -> Run {
         run.stages[index].state = "succeeded".into();
     }
     run.stages[7].rollout = Some(StageRollout {
-        standing: "step 2 of 5 (pause), paused: step 2 of 5 (pause) waits for a person".into(),
+        standing: "paused: step 2 of 5 (pause) waits for a person".into(),
         is_paused: true,
     });
     run
