@@ -10,6 +10,7 @@ use worker::Stop;
 
 use crate::docker::{Docker, Seen, Target};
 use crate::error::TargetError;
+use crate::events::UnderControl;
 use crate::kubernetes;
 use crate::rolling::{Health, Scale, Step, next};
 use crate::take_back::Abandoned;
@@ -61,6 +62,8 @@ pub(crate) enum Ended {
 pub(crate) enum Until<'a> {
     /// Until the attempt is told to stop.
     Told(&'a Stop),
+    /// The same, or until a person wants the rollout to be taken back.
+    Asked(&'a Stop, &'a UnderControl<'a>),
     /// Until the rollout that is taken back is somebody else's business.
     Ours(&'a Abandoned<'a>),
     /// To the end.
@@ -71,11 +74,14 @@ impl Until<'_> {
     /// How to end now; `None` to go on.
     async fn halted(&self) -> Option<Converged> {
         match self {
-            Self::Told(stop) => Some(match stop.outcome()? {
-                Outcome::Cancelled { reason } => failed(reason, Ended::Stopped),
-                Outcome::Failed(failure) => failed(failure.reason, Ended::Red),
-                _ => Converged::Interrupted,
-            }),
+            Self::Told(stop) => stopped(stop),
+            Self::Asked(stop, rollout) => match stopped(stop) {
+                None => rollout
+                    .abort()
+                    .await
+                    .map(|reason| failed(reason, Ended::Red)),
+                stopped => stopped,
+            },
             Self::Ours(abandoned) => {
                 (!abandoned.is_still().await).then_some(Converged::Interrupted)
             }
@@ -86,10 +92,19 @@ impl Until<'_> {
     /// Ends when it is time to ask [`Until::halted`] in the middle of a step.
     async fn told(&self) {
         match self {
-            Self::Told(stop) => stop.token().cancelled().await,
+            Self::Told(stop) | Self::Asked(stop, _) => stop.token().cancelled().await,
             Self::Ours(_) | Self::End => std::future::pending().await,
         }
     }
+}
+
+/// How an attempt ends that was told to stop.
+fn stopped(stop: &Stop) -> Option<Converged> {
+    Some(match stop.outcome()? {
+        Outcome::Cancelled { reason } => failed(reason, Ended::Stopped),
+        Outcome::Failed(failure) => failed(failure.reason, Ended::Red),
+        _ => Converged::Interrupted,
+    })
 }
 
 /// Brings the wanted version in.
@@ -109,11 +124,24 @@ pub(crate) async fn converge(
         }
         Err(error) => return failed(outcome::chain(&error), Ended::Red),
     };
-    let mut blind_since = None;
+    let (mut blind_since, mut was_paused) = (None, false);
     loop {
         if let Some(halted) = until.halted().await {
             return halted;
         }
+        if let Some(reason) = rollout.pause(until).await {
+            if !was_paused {
+                voice.say(&format!("paused: {reason}")).await;
+            }
+            was_paused = true;
+            // The time of the pause does not count.
+            rollout.begin_anew();
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => continue,
+                () = until.told() => continue,
+            }
+        }
+        was_paused = false;
         // A step that is dropped in the middle leaves nothing that the next look does not show.
         let advanced = tokio::select! {
             advanced = rollout.advance() => advanced,
@@ -182,6 +210,14 @@ impl UnderWay<'_> {
         match self {
             Self::Docker(rollout) => rollout.advance().await,
             Self::Kubernetes(rollout) => Ok(rollout.advance().await?),
+        }
+    }
+
+    /// Why it is to stay as it is for now. Once a cluster has its objects, it does not wait.
+    async fn pause(&self, until: &Until<'_>) -> Option<String> {
+        match (self, until) {
+            (Self::Docker(_), Until::Asked(_, rollout)) => rollout.pause().await,
+            _ => None,
         }
     }
 

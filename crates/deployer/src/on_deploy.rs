@@ -14,7 +14,7 @@ use worker::{Admit, Work};
 
 use crate::admission::neighbour;
 use crate::converge::{Converged, Ended, Until, converge};
-use crate::events::update;
+use crate::events::{UnderControl, update};
 use crate::placement::{is_asked_for, placement};
 use crate::service::Deployer;
 use crate::side_by_side::{is_replacing, plan, roll_out};
@@ -118,32 +118,43 @@ async fn rollout(
             return Ok(outcome);
         }
     }
-    let (end, outcome) =
-        match converge(&deployer.targets, &wanted, &Until::Told(&work.stop), &voice).await {
-            Converged::Done { address, was_there } => (
-                End::Completed {
-                    address: address.clone(),
-                },
-                succeeded(&wanted, address, was_there),
-            ),
-            // Another deployer, or this one after its restart, goes on from what is there.
-            Converged::Interrupted => {
-                return Ok(outcome::broken(
-                    "the deployer stopped in the middle of the rollout",
-                ));
+    let control = UnderControl {
+        log: &deployer.rollouts,
+        key: &key,
+        run: &placement.run,
+    };
+    let (end, outcome) = match converge(
+        &deployer.targets,
+        &wanted,
+        &Until::Asked(&work.stop, &control),
+        &voice,
+    )
+    .await
+    {
+        Converged::Done { address, was_there } => (
+            End::Completed {
+                address: address.clone(),
+            },
+            succeeded(&wanted, address, was_there),
+        ),
+        // Another deployer, or this one after its restart, goes on from what is there.
+        Converged::Interrupted => {
+            return Ok(outcome::broken(
+                "the deployer stopped in the middle of the rollout",
+            ));
+        }
+        Converged::Failed { failure, how } => {
+            voice.say(&format!("it failed: {}", failure.reason)).await;
+            let back = take_back(deployer, &wanted, &started, &Until::End, &voice).await;
+            let reason = format!("{}; {}", failure.reason, back.words());
+            let outcome = with_reason(how, *failure, reason.clone());
+            match back {
+                Back::Settled { .. } | Back::Stays(_) => (End::RolledBack { reason }, outcome),
+                // The rollout stays the active one: the next attempt goes on with it, or else the repair.
+                Back::Unsettled(_) => return Ok(outcome),
             }
-            Converged::Failed { failure, how } => {
-                voice.say(&format!("it failed: {}", failure.reason)).await;
-                let back = take_back(deployer, &wanted, &started, &Until::End, &voice).await;
-                let reason = format!("{}; {}", failure.reason, back.words());
-                let outcome = with_reason(how, *failure, reason.clone());
-                match back {
-                    Back::Settled { .. } | Back::Stays(_) => (End::RolledBack { reason }, outcome),
-                    // The rollout stays the active one: the next attempt goes on with it, or else the repair.
-                    Back::Unsettled(_) => return Ok(outcome),
-                }
-            }
-        };
+        }
+    };
     let ended = Event::Ended {
         run: placement.run.clone(),
         end,

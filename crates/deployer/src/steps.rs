@@ -83,7 +83,7 @@ pub(crate) enum Driven {
 /// What one look led to.
 enum Stepped {
     /// What there should be now is brought about, as far as it goes.
-    Decided(Decision, Look),
+    Decided(Box<(Decision, Look)>),
     /// The analysis came to another verdict: it is recorded first.
     Judged(Act),
 }
@@ -104,7 +104,8 @@ pub(crate) struct Drive<'a> {
 struct Memory {
     how: Ended,
     last_lines: Vec<String>,
-    said: String,
+    /// What was waited for at the last look, and whether that was said.
+    waits: (String, bool),
     blind_since: Option<Instant>,
 }
 
@@ -113,7 +114,7 @@ impl Default for Memory {
         Self {
             how: Ended::Red,
             last_lines: Vec::new(),
-            said: String::new(),
+            waits: (String::new(), true),
             blind_since: None,
         }
     }
@@ -136,6 +137,16 @@ impl Memory {
             self.how = Ended::Broken;
         }
         Some(chain(error))
+    }
+
+    /// What to say of what is waited for: nothing twice, and nothing that is over at the next look.
+    fn news(&mut self, why: String) -> Option<String> {
+        if self.waits.0 != why {
+            self.waits = (why, false);
+            return None;
+        }
+        let was_said = std::mem::replace(&mut self.waits.1, true);
+        (!was_said).then_some(why)
     }
 
     fn rolled_back(self, reason: String) -> Driven {
@@ -179,7 +190,7 @@ impl Drive<'_> {
                 () = self.stop.token().cancelled(), if told.is_none() => continue,
             };
             let (decision, look) = match stepped {
-                Ok(Stepped::Decided(decision, look)) => (decision, look),
+                Ok(Stepped::Decided(decided)) => *decided,
                 Ok(Stepped::Judged(act)) => {
                     memory.blind_since = None;
                     self.record(sequence, act).await?;
@@ -217,9 +228,8 @@ impl Drive<'_> {
             let pace = pace(&progress);
             let wait = match next {
                 Next::Stay { why, wake_after } => {
-                    if why != memory.said {
-                        self.voice.say(&why).await;
-                        memory.said = why;
+                    if let Some(line) = memory.news(why) {
+                        self.voice.say(&line).await;
                     }
                     wake_after.map_or(pace, |after| after.min(pace))
                 }
@@ -277,7 +287,7 @@ impl Drive<'_> {
         }
         let decision = decide(progress, &look.observed, &self.terms, now);
         target.bring_about(&decision).await?;
-        Ok(Stepped::Decided(decision, look))
+        Ok(Stepped::Decided(Box::new((decision, look))))
     }
 
     async fn abort(&self, sequence: u64, reason: String) -> Result<(), bus::Error> {

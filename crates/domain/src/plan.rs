@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::ids::EnvironmentName;
 use crate::platform::{Environment, PlatformSpec, Target};
 use crate::run::Kind;
-use crate::spec::ServiceSpec;
+use crate::spec::{ServiceSpec, Strategy};
 use crate::stage::StageName;
 
 /// The stages of a run and where they deploy to. Kept in the run's first event: what the files say later changes
@@ -99,7 +99,7 @@ pub fn plan(spec: &ServiceSpec, platform: &PlatformSpec, kind: &Kind) -> Plan {
         }
         Kind::Rollback(target) => graph.add(
             StageName::Deploy(target.environment.clone()),
-            deploy_limit(spec),
+            rollout_limit(spec, &target.environment),
         ),
     }
     let planned = |(name, e): (&EnvironmentName, &Environment)| PlannedEnvironment {
@@ -121,6 +121,15 @@ fn deploy_limit(spec: &ServiceSpec) -> Duration {
         .as_ref()
         .and_then(|d| d.deadline)
         .map_or(DEPLOY, |d| d.get().max(DEPLOY))
+}
+
+/// A rollout in steps has a deadline for each of them, and waits for people for as long as they want.
+fn rollout_limit(spec: &ServiceSpec, environment: &EnvironmentName) -> Duration {
+    let deploy = spec.deploy.as_ref();
+    match deploy.map(|deploy| deploy.in_environment(environment).strategy) {
+        Some(Strategy::BlueGreen(_) | Strategy::Canary(_)) => APPROVAL,
+        Some(Strategy::Rolling(_)) | None => deploy_limit(spec),
+    }
 }
 
 /// Stages so far, and the ones that the next stage comes after.
@@ -186,7 +195,7 @@ impl Graph {
         if environment.production && !self.stages.iter().any(|s| s.name == StageName::Promote) {
             self.add(StageName::Promote, REGISTRY);
         }
-        self.add(StageName::Deploy(name.clone()), deploy_limit(spec));
+        self.add(StageName::Deploy(name.clone()), rollout_limit(spec, name));
         if environment.production || !tests {
             return;
         }

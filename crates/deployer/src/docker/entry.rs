@@ -86,7 +86,7 @@ async fn join_networks(
 
 /// The way to every service. Its generation follows from its content, so that it is uploaded only when it changed.
 fn table(edges: &[ContainerInfo]) -> Table {
-    let mut routes: Vec<Route> = edges.iter().filter_map(route).collect();
+    let mut routes: Vec<Route> = edges.iter().filter_map(routes_to).flatten().collect();
     routes.sort_by(|a, b| a.host.cmp(&b.host));
     let mut table = Table {
         routes,
@@ -98,13 +98,19 @@ fn table(edges: &[ContainerInfo]) -> Table {
     table
 }
 
-fn route(edge: &ContainerInfo) -> Option<Route> {
+/// The way to a service, and to the version of it that can be looked at before it has all the traffic: the service's own
+/// edge tells the two apart.
+fn routes_to(edge: &ContainerInfo) -> Option<[Route; 2]> {
     let (environment, service) = (
         edge.labels.get(labels::ENVIRONMENT)?,
         edge.labels.get(labels::SERVICE)?,
     );
-    Some(Route {
-        host: Some(format!("{service}.{environment}.localhost")),
+    let hosts = [
+        format!("{service}.{environment}.localhost"),
+        format!("{service}-preview.{environment}.localhost"),
+    ];
+    Some(hosts.map(|host| Route {
+        host: Some(host),
         backends: vec![Backend {
             name: edge.name.clone(),
             address: format!("{}:{PUBLISHED}", edge.name),
@@ -112,5 +118,5 @@ fn route(edge: &ContainerInfo) -> Option<Route> {
             version: String::new(),
             ready: Readiness::Tcp(true),
         }],
-    })
+    }))
 }

@@ -3,9 +3,10 @@
 //! What is remembered between two looks is only about time, and who was told to go; all else is seen anew.
 
 mod layout;
+mod memory;
 mod seen;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use container_stage::naming::role;
@@ -30,6 +31,7 @@ use crate::steps::{Look, SideBySide, Way};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 use layout::{Member, Side};
+use memory::Memory;
 use seen::{Seen, Versions};
 
 /// A version that is brought in beside another.
@@ -44,20 +46,6 @@ pub(crate) struct Sets<'a> {
     edge: Option<Edge>,
     seen: Seen,
     memory: Memory,
-}
-
-/// What one look does not show.
-#[derive(Default)]
-struct Memory {
-    /// Since when replicas are to go.
-    leaving: HashMap<String, Instant>,
-    /// Since when no new requests go to the stable and to the candidate set.
-    unrouted: [Option<Instant>; 2],
-    way: Option<Way>,
-    most_ready: u32,
-    advanced_at: Timestamp,
-    is_cleared: bool,
-    said: Option<(Percent, bool)>,
 }
 
 /// A backend to be.
@@ -88,12 +76,9 @@ impl<'a> Sets<'a> {
     }
 
     /// The same; replicas that do not run are left as they are.
-    pub(crate) fn without_clearing(self) -> Self {
-        let memory = Memory {
-            is_cleared: true,
-            ..self.memory
-        };
-        Self { memory, ..self }
+    pub(crate) fn without_clearing(mut self) -> Self {
+        self.memory.is_cleared = true;
+        self
     }
 
     async fn entrance(&self, wanted: &Wanted) -> Result<Entrance, TargetError> {
@@ -151,30 +136,6 @@ impl<'a> Sets<'a> {
             let is_gone = |(index, _): &(usize, String)| self.seen.members[*index].is_leaving;
             self.seen.unwell = self.seen.unwell.take().filter(|unwell| !is_gone(unwell));
         }
-    }
-
-    /// Takes down since when things are as they are.
-    fn remember(&mut self, way: Way) {
-        let members = &self.seen.members;
-        for (place, side) in [Side::Stable, Side::Candidate].into_iter().enumerate() {
-            let since = &mut self.memory.unrouted[place];
-            *since = layout::is_unrouted(members, side).then(|| since.unwrap_or_else(Instant::now));
-        }
-        let ready = layout::set(members, coming(way), false).ready;
-        let is_new = self.memory.way.replace(way) != Some(way);
-        if !is_new && ready > self.memory.most_ready {
-            self.memory.advanced_at = Timestamp::now();
-        }
-        if is_new || ready > self.memory.most_ready {
-            self.memory.most_ready = ready;
-        }
-    }
-
-    fn is_idle(&self, side: Side) -> bool {
-        let since = self.memory.unrouted[usize::from(side == Side::Candidate)];
-        since.is_some_and(|since| {
-            layout::is_at_rest(&self.seen.members, side) || since.elapsed() > self.drain(side)
-        })
     }
 
     fn drain(&self, side: Side) -> Duration {
@@ -309,7 +270,7 @@ impl<'a> Sets<'a> {
 
     async fn say(&mut self, weight: Percent, preview: bool) {
         let before = self.memory.said.replace((weight, preview));
-        if before.is_none_or(|(before, _)| before != weight) {
+        if before.map_or(Percent::ZERO, |(before, _)| before) != weight {
             let (new, old) = (&self.candidate.version, &self.stable.version);
             self.voice
                 .say(&format!(
@@ -371,12 +332,13 @@ impl SideBySide for Sets<'_> {
             self.memory.leaving.contains_key(name)
         });
         self.clear(way);
-        self.remember(way);
         let members = &self.seen.members;
+        self.memory.remember(members, way);
+        let is_idle = |side| self.memory.is_idle(members, side, self.drain(side));
         Ok(Look {
             observed: Observed {
-                stable: layout::set(members, Side::Stable, self.is_idle(Side::Stable)),
-                candidate: layout::set(members, Side::Candidate, self.is_idle(Side::Candidate)),
+                stable: layout::set(members, Side::Stable, is_idle(Side::Stable)),
+                candidate: layout::set(members, Side::Candidate, is_idle(Side::Candidate)),
                 failed: self.seen.unwell.as_ref().map(|(_, why)| why.clone()),
                 weight: layout::weight(members),
                 advanced_at: self.memory.advanced_at,
@@ -420,13 +382,5 @@ impl SideBySide for Sets<'_> {
             Ok(lines) => lines.into_iter().map(|line| line.text).collect(),
             Err(error) => vec![format!("(its output can't be had: {error})")],
         }
-    }
-}
-
-/// Whose replicas are waited for.
-fn coming(way: Way) -> Side {
-    match way {
-        Way::Forth => Side::Candidate,
-        Way::Back => Side::Stable,
     }
 }

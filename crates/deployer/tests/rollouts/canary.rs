@@ -22,6 +22,44 @@ fn me() -> Actor {
     Actor("tests".to_owned())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_lets_a_rolling_update_wait_and_takes_it_back() -> Result<()> {
+    needs_all!();
+    let bench = Bench::start().await?;
+    let (one, mute) = (
+        bench.server("one").await?,
+        bench.image("mute", "sleep 1000").await?,
+    );
+    let first = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&first, &bench.test).await?);
+    let second = bench.deploy("1.1.0", &mute, READY).await?;
+    eventually("a new replica is there", async || {
+        let versions = bench.versions(&bench.test).await?;
+        Ok(versions.contains(&"1.1.0".to_owned()).then_some(()))
+    })
+    .await?;
+    ask(&bench, |rollouts| {
+        rollouts.pause(&second, &me(), "lunch", Timestamp::now())
+    })
+    .await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    ask(&bench, |rollouts| {
+        rollouts.abort(&second, &me(), "the colour is wrong", Timestamp::now())
+    })
+    .await?;
+    let failure = red(bench.outcome(&second, &bench.test).await?);
+    assert!(
+        failure
+            .reason
+            .contains("the colour is wrong; 1.0.0 serves as before"),
+        "{failure:?}"
+    );
+    let log = bench.log(&second, &bench.test).await?;
+    assert!(log.contains("paused: lunch"), "{log}");
+    assert_eq!(bench.versions(&bench.test).await?, ["1.0.0", "1.0.0"]);
+    bench.finish().await
+}
+
 /// Waits until the rollout of `run` waits for a person.
 async fn is_paused(bench: &Bench, run: &RunId) -> Result<()> {
     eventually("the rollout is paused", async || {
@@ -56,7 +94,7 @@ async fn a_canary_gets_its_share_until_a_person_lets_it_go_on() -> Result<()> {
     let first = bench.deploy("1.0.0", &one, READY).await?;
     green(&bench.outcome(&first, &bench.test).await?);
     let address = bench.address(&bench.test).await?;
-    let whole = Load::start(address.clone(), 2, Some(200.0));
+    let before = Load::start(address.clone(), 2, Some(200.0));
 
     let second = bench.deploy("1.1.0", &two, QUARTER).await?;
     is_paused(&bench, &second).await?;
@@ -65,19 +103,22 @@ async fn a_canary_gets_its_share_until_a_person_lets_it_go_on() -> Result<()> {
         3,
         "one canary beside two"
     );
-    let share = Load::start(address, 2, Some(200.0));
+    before.stop().await.assert_no_failures();
+    // One load alone: of two, one may get the canary's turns by the beat of the other.
+    let share = Load::start(address.clone(), 2, Some(200.0));
     tokio::time::sleep(Duration::from_secs(3)).await;
     let share = share.stop().await;
     share.assert_no_failures();
     let of_two = share.by_body["two"] as f64 / share.total as f64;
     assert!((0.22..0.28).contains(&of_two), "{:?}", share.by_body);
 
+    let after = Load::start(address, 2, Some(200.0));
     ask(&bench, |rollouts| {
         rollouts.promote(&second, &me(), false, Timestamp::now())
     })
     .await?;
     green(&bench.outcome(&second, &bench.test).await?);
-    whole.stop().await.assert_no_failures();
+    after.stop().await.assert_no_failures();
     assert_eq!(bench.answer(&bench.test).await?, "two");
     assert_eq!(bench.versions(&bench.test).await?, ["1.1.0", "1.1.0"]);
     let log = bench.log(&second, &bench.test).await?;
@@ -178,5 +219,39 @@ async fn another_deployer_goes_on_with_a_canary_where_one_was_killed() -> Result
     let stayed = after.iter().filter(|c| before.iter().any(|b| b.id == c.id));
     assert_eq!((after.len(), stayed.count()), (2, 1), "the canary stays");
     assert_eq!(bench.answer(&bench.test).await?, "two");
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_that_is_lost_in_the_middle_comes_back_with_the_share_that_it_split() -> Result<()>
+{
+    needs_all!();
+    let bench = Bench::start().await?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let first = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&first, &bench.test).await?);
+    let second = bench.deploy("1.1.0", &two, QUARTER).await?;
+    is_paused(&bench, &second).await?;
+    let edge = bench.containers(&bench.test, "edge").await?.remove(0);
+    bench.engine.remove(&edge.id).await?;
+    let of_two = async || -> Result<Option<f64>> {
+        let live = bench.live(&bench.test).await?;
+        let weight = |r: &proto::deployer::v1::Replica| f64::from(r.weight);
+        let all: f64 = live[0].replicas.iter().map(weight).sum();
+        let canary = live[0].replicas.iter().filter(|r| r.version == "1.1.0");
+        let share = canary.map(weight).sum::<f64>() / all;
+        Ok((all > 0.0 && share > 0.0).then_some(share))
+    };
+    let share = eventually("the canary gets requests again", of_two).await?;
+    assert!((0.24..0.26).contains(&share), "{share}");
+    is_paused(&bench, &second).await?;
+
+    // All the rest of the steps at once.
+    ask(&bench, |rollouts| {
+        rollouts.promote(&second, &me(), true, Timestamp::now())
+    })
+    .await?;
+    green(&bench.outcome(&second, &bench.test).await?);
+    assert_eq!(bench.versions(&bench.test).await?, ["1.1.0", "1.1.0"]);
     bench.finish().await
 }

@@ -273,4 +273,10 @@ fn time_limits_are_the_service_files_or_the_defaults() {
     }
     assert!((minutes("service: delivery", "image") - 30.0).abs() < 1e-6);
     assert!((minutes("service: delivery", "deploy:test") - 15.0).abs() < 1e-6);
+    let canary = "service: delivery\ndeploy: { environments: { test: { strategy: canary } } }";
+    assert!(
+        minutes(canary, "deploy:test") > 24.0 * 60.0,
+        "it may wait for a person"
+    );
+    assert!((minutes(canary, "deploy:production") - 15.0).abs() < 1e-6);
 }
