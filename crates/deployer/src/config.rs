@@ -16,8 +16,8 @@ pub struct Config {
     /// Where its gRPC listens.
     #[command(flatten)]
     pub listen: Listen,
-    /// Rollouts done at a time.
-    #[arg(long, env = "SLIPWAY_SLOTS", default_value_t = 8)]
+    /// Rollouts done at a time. One that waits for a person counts.
+    #[arg(long, env = "SLIPWAY_SLOTS", default_value_t = 64)]
     pub slots: usize,
     /// Address of the host on which deployed services are published.
     #[arg(long, env = "SLIPWAY_PUBLISH_ADDRESS", default_value = "127.0.0.1")]

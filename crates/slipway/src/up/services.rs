@@ -123,7 +123,7 @@ impl Parts {
         let deployer = deployer::Config {
             common,
             listen: own,
-            slots: 8,
+            slots: 64,
             publish_address: std::net::Ipv4Addr::LOCALHOST.into(),
             source_cache: sources,
             edge: args.edge,
