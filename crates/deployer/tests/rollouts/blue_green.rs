@@ -160,3 +160,32 @@ async fn what_is_seen_at_the_preview_address_decides_whether_traffic_is_switched
     );
     bench.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deployer_switches_where_one_was_killed_and_what_was_kept_before_goes() -> Result<()>
+{
+    needs_all!();
+    let mut bench = Bench::start().await?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let three = bench.server("three").await?;
+    let first = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&first, &bench.test).await?);
+    let load = Load::start(bench.address(&bench.test).await?, 2, Some(200.0));
+    let second = bench.deploy("1.1.0", &two, &keeping("10m")).await?;
+    green(&bench.outcome(&second, &bench.test).await?);
+    let third = bench.deploy("1.2.0", &three, &keeping("10m")).await?;
+    eventually("a new replica is there", async || {
+        let versions = bench.versions(&bench.test).await?;
+        Ok(versions.contains(&"1.2.0".to_owned()).then_some(()))
+    })
+    .await?;
+    bench.kill_deployer().await?;
+    bench.start_deployer()?;
+    green(&bench.finally(&third, &bench.test).await?);
+    load.stop().await.assert_no_failures();
+    assert_eq!(bench.answer(&bench.test).await?, "three");
+    let mut versions = bench.versions(&bench.test).await?;
+    versions.sort();
+    assert_eq!(versions, ["1.1.0", "1.1.0", "1.2.0", "1.2.0"]);
+    bench.finish().await
+}
