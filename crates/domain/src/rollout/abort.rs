@@ -31,13 +31,13 @@ pub(super) fn decide(
     let left = remaining(since, time + terms.drain.get(), now);
     let next = if back.is_done() {
         Next::RolledBack {
-            reason: abort.reason.clone(),
+            reason: abort.words(),
         }
     } else if left.is_zero() {
         Next::RolledBack {
             reason: format!(
                 "{}; going back made no progress within {}: {}",
-                abort.reason,
+                abort.words(),
                 terms.deadline,
                 back.state()
             ),

@@ -112,6 +112,20 @@ pub struct Abort {
     pub at: Timestamp,
 }
 
+impl Abort {
+    /// Who wanted it and why, in one line.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.by {
+            // Where a person gave no reason, that person is the reason already.
+            Some(by) if !self.reason.starts_with("aborted by ") => {
+                format!("aborted by {}: {}", by.0, self.reason)
+            }
+            _ => self.reason.clone(),
+        }
+    }
+}
+
 /// What an analysis found, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {

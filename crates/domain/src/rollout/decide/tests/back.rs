@@ -24,7 +24,10 @@ fn going_back_is_at_once_where_the_old_set_is_whole() {
     assert_eq!(bed.brings(2), "10/0 0%");
     assert!(stays(&bed.next(2)));
     let bed = bed.sees((10, 10), (0, 0), "0%");
-    assert_eq!(rolled_back(&bed.next(2)), Some("it is slow"));
+    assert_eq!(
+        rolled_back(&bed.next(2)),
+        Some("aborted by ada: it is slow")
+    );
 }
 
 /// argoproj/argo-rollouts#3372: all traffic went back to a stable version that had been scaled down.
@@ -68,7 +71,10 @@ fn replicas_of_both_make_room_for_each_other() {
         bed.seen.weight = share(bed.seen.candidate, bed.seen.stable);
     }
     assert_eq!(bed.seen.candidate.total, 0);
-    assert_eq!(rolled_back(&bed.next(2)), Some("it is slow"));
+    assert_eq!(
+        rolled_back(&bed.next(2)),
+        Some("aborted by ada: it is slow")
+    );
 }
 
 #[test]
@@ -90,7 +96,7 @@ fn the_only_healthy_set_stays_and_it_ends_nevertheless() {
     assert_eq!(
         rolled_back(&bed.next(131)),
         Some(
-            "it is slow; going back made no progress within 2m: 0 of 10 replicas of the version before are ready, 100% of \
+            "aborted by ada: it is slow; going back made no progress within 2m: 0 of 10 replicas of the version before are ready, 100% of \
              the traffic still goes to the new version, 10 replicas of the new version are left"
         )
     );
@@ -118,7 +124,10 @@ fn the_first_version_of_all_is_removed() {
         (bed.terms.stable_replicas, bed.terms.router) = (0, router);
         assert_eq!(bed.brings(1), "0/0 0%");
         let bed = bed.sees((0, 0), (0, 0), "0%");
-        assert_eq!(rolled_back(&bed.next(1)), Some("it is slow"));
+        assert_eq!(
+            rolled_back(&bed.next(1)),
+            Some("aborted by ada: it is slow")
+        );
     }
 }
 
