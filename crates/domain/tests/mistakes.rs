@@ -54,6 +54,7 @@ mistakes! { service:
     port_out_of_range = "service: a\ndeploy:\n  port: 80800\n  ready: { tcp: 0 }\n";
     canary_does_not_grow = "service: a\ndeploy:\n  strategy:\n    canary: { steps: [25%, bake 2m, 5%, 100%] }\n";
     canary_does_not_end = "service: a\ndeploy:\n  strategy:\n    canary: { steps: [5%, bake 2m, 50%] }\n";
+    analysis_of_nothing = "service: a\ndeploy:\n  strategy:\n    canary: { steps: [5%, 100%], analysis: { min_samples: 50 } }\n";
     canary_without_units = "service: a\ndeploy:\n  strategy:\n    canary: { steps: [10, wait 2m, 100%] }\n";
     unknown_strategy = "service: a\ndeploy:\n  strategy: blue-green\n";
     two_strategies = "service: a\ndeploy:\n  strategy: { rolling: {}, canary: {} }\n";

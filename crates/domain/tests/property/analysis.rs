@@ -83,8 +83,12 @@ pub(crate) fn analysis() -> impl Strategy<Value = Analysis> {
         },
     );
     let numbers = (1..20_u32, 1..10_000_000_u32, time());
-    (of(errors), of(latency), numbers, vec(metric(), 0..3)).prop_map(
-        |(errors, latency, (false_aborts, min_samples, wait_for_samples), mut metrics)| {
+    let watched = (of(errors), of(latency), vec(metric(), 0..3))
+        .prop_filter("something is watched", |(errors, latency, metrics)| {
+            errors.is_some() || latency.is_some() || !metrics.is_empty()
+        });
+    (watched, numbers).prop_map(
+        |((errors, latency, mut metrics), (false_aborts, min_samples, wait_for_samples))| {
             for (index, metric) in metrics.iter_mut().enumerate() {
                 metric.name = format!("metric {index}");
             }

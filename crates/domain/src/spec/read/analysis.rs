@@ -16,6 +16,19 @@ pub(super) fn analysis(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Analys
         "metrics",
     ];
     let fields = r.section(parent, "analysis", &known)?;
+    if ["errors", "latency", "metrics"]
+        .iter()
+        .all(|watched| fields.entry(watched).is_none())
+    {
+        r.error_help(
+            fields.span.clone(),
+            format!(
+                "`{}` watches nothing, so every version would pass",
+                parent.path("analysis")
+            ),
+            "add `errors: { max_increase: 1% }`, `latency` or `metrics`, or leave it out",
+        );
+    }
     let default = Analysis::default();
     Some(Analysis {
         errors: errors(r, &fields),
