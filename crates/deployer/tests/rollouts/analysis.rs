@@ -1,10 +1,7 @@
 //! Canaries that are judged by the requests to them.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use testkit::load::Load;
-use tokio::time::Instant;
 
 use crate::bench::{Bench, green, red};
 use crate::needs_all;
@@ -22,11 +19,11 @@ fn watched(bake: &str, analysis: &str) -> String {
     )
 }
 
-/// A web server that answers one of twenty requests with an error: those in five of the hundredths of each second.
+/// A web server that answers one of twenty requests with an error. By chance: what follows the clock may never meet
+/// requests that come as regularly.
 const BREAKS_OFTEN: &str = "rm /www/index.html; mkdir /www/cgi-bin; cd /www/cgi-bin; \
     echo '#!/bin/sh' > index.cgi; \
-    echo 'read -r up idle < /proc/uptime' >> index.cgi; \
-    echo 'case ${up#*.} in [02468]0) echo \"Status: 500 Broken\";; esac; echo; printf two' >> index.cgi; \
+    echo '[ $(od -An -N1 -tu1 /dev/urandom) -lt 13 ] && echo \"Status: 500 Broken\"; echo; printf two' >> index.cgi; \
     chmod +x index.cgi; trap 'kill $!; exit 0' TERM; httpd -f -p ${PORT:-8080} -h /www & wait";
 
 /// A web server that takes half a second for each answer.
@@ -43,10 +40,8 @@ async fn a_canary_that_fails_every_twentieth_request_is_taken_back_by_the_judge(
     let first = bench.deploy("1.0.0", &one, READY).await?;
     green(&bench.outcome(&first, &bench.test).await?);
     let load = Load::start(bench.address(&bench.test).await?, 4, Some(200.0));
-    let begun = Instant::now();
     let second = bench.deploy("1.1.0", &bad, &judged("10m")).await?;
     let failure = red(bench.outcome(&second, &bench.test).await?);
-    assert!(begun.elapsed() < Duration::from_secs(60));
     let report = load.stop().await;
     assert!(report.failed > 0, "it did fail requests");
     for words in [
