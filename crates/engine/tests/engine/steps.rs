@@ -63,7 +63,7 @@ async fn a_line_of_10_mb_and_binary_output_come_through_unchanged() -> Result<()
         "head -c 10000000 /dev/zero | tr '\\0' Q",
         "cat all-bytes >&2",
     ]);
-    step.workdir = Some("/work/deep".to_owned());
+    step.workdir = Some("/srv/deep".to_owned());
     step.files = Some(bytes_stream(tar_files(&files)?));
     let (end, output) = bench.run(step).await?;
     assert_eq!(
