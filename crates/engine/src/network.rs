@@ -7,6 +7,7 @@ use bollard::{
     query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
 };
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::{ContainerId, Engine, Error, Result, connection::QUICK, labels::Labels};
 
@@ -46,9 +47,13 @@ impl Attachment {
     }
 }
 
+/// Held while a network is made, so that two tasks of this process don't make it at the same moment.
+static MAKING: Mutex<()> = Mutex::const_new(());
+
 impl Engine {
     /// Makes a bridge network unless there is one of that name; returns its id.
     pub async fn ensure_network(&self, name: &str, labels: &Labels) -> Result<String> {
+        let _alone = MAKING.lock().await;
         if let Some(id) = self.network_id(name).await? {
             return Ok(id);
         }
@@ -58,35 +63,54 @@ impl Engine {
             ..NetworkCreateRequest::default()
         };
         let doing = format!("make the network {name}");
-        let created = match self
+        match self
             .call(&doing, QUICK, self.docker().create_network(request))
             .await
         {
-            Ok(created) => Some(created.id),
-            Err(Error::Refused { status: 409, .. }) => None,
+            Ok(_) | Err(Error::Refused { status: 409, .. }) => {}
             Err(error) => return Err(error),
-        };
-        self.settle_network(name, created, doing).await
-    }
-
-    /// The engine lets two callers make networks of the same name at the same moment. The one with the smallest id
-    /// stays, whoever made the other removes it.
-    async fn settle_network(
-        &self,
-        name: &str,
-        created: Option<String>,
-        doing: String,
-    ) -> Result<String> {
-        let mut ids = self.networks_named(name).await?;
-        ids.sort();
-        let winner = ids.into_iter().next().ok_or(Error::NotFound {
+        }
+        self.network_id(name).await?.ok_or(Error::NotFound {
             doing,
             message: "it was removed at the same moment".to_owned(),
-        })?;
-        if let Some(created) = created.filter(|created| *created != winner) {
-            self.remove_network(&created).await?;
+        })
+    }
+
+    /// The network of that name. The engine lets two processes make networks of the same name at the same moment, and
+    /// then nobody can join them by it: the one that containers use stays, or else the one with the smallest id.
+    async fn network_id(&self, name: &str) -> Result<Option<String>> {
+        let mut ids = self.networks_named(name).await?;
+        ids.sort();
+        if ids.len() < 2 {
+            return Ok(ids.pop());
         }
-        Ok(winner)
+        let mut kept = ids[0].clone();
+        for id in &ids {
+            if self.is_in_use(id).await? {
+                kept.clone_from(id);
+                break;
+            }
+        }
+        for id in ids.iter().filter(|id| **id != kept) {
+            match self.remove_network(id).await {
+                // Somebody joined it meanwhile. Whoever leaves it last has to be waited for.
+                Ok(()) | Err(Error::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(kept))
+    }
+
+    /// Whether containers are in a network.
+    async fn is_in_use(&self, id: &str) -> Result<bool> {
+        let inspect = self
+            .docker()
+            .inspect_network(id, None::<InspectNetworkOptions>);
+        match self.call("look up a network", QUICK, inspect).await {
+            Ok(network) => Ok(network.containers.is_some_and(|all| !all.is_empty())),
+            Err(error) if error.is_gone() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn networks_named(&self, name: &str) -> Result<Vec<String>> {
@@ -107,17 +131,6 @@ impl Engine {
             .filter(|network| network.name.as_deref() == Some(name))
             .filter_map(|network| network.id)
             .collect())
-    }
-
-    async fn network_id(&self, name: &str) -> Result<Option<String>> {
-        let inspect = self
-            .docker()
-            .inspect_network(name, None::<InspectNetworkOptions>);
-        match self.call("look up a network", QUICK, inspect).await {
-            Ok(network) => Ok(network.id),
-            Err(error) if error.is_gone() => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Removes a network; one that isn't there is fine, one that containers use is refused.

@@ -4,6 +4,7 @@ mod archives;
 mod builds;
 mod hosts;
 mod images;
+mod networks;
 mod proxied;
 mod services;
 mod setup;
