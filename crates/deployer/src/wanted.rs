@@ -133,12 +133,22 @@ pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
     let manifests = deploy.manifests.as_ref().map(|folder| {
         format!("note: `deploy.manifests` ({folder}) is for Kubernetes targets; it has no effect on a docker target")
     });
-    min_ready.into_iter().chain(manifests).collect()
+    let router = match &deploy.strategy {
+        Strategy::Canary(canary) => canary.router.as_ref(),
+        Strategy::Rolling(_) | Strategy::BlueGreen(_) => None,
+    };
+    let router = router.map(|_| {
+        "note: `router` is for Kubernetes targets; on a docker target the edge splits the traffic"
+            .to_owned()
+    });
+    let notes = min_ready.into_iter().chain(manifests);
+    notes.chain(router).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::spec::{Canary, HttpRoute, RouterKind, TrafficRouter};
 
     fn wanted(digest: char, deploy: Deploy) -> Wanted {
         Wanted {
@@ -212,6 +222,23 @@ mod tests {
         });
         assert!(
             notes.len() == 2 && notes[0].contains("`min_ready`") && notes[1].contains("k8s"),
+            "{notes:?}"
+        );
+        let route = "shop".to_owned();
+        let canary = Canary {
+            router: Some(Box::new(TrafficRouter {
+                kind: RouterKind::GatewayApi(HttpRoute { route }),
+                stable: None,
+                canary: None,
+            })),
+            ..Canary::default()
+        };
+        let notes = not_done_here(&Deploy {
+            strategy: Strategy::Canary(canary),
+            ..Deploy::default()
+        });
+        assert!(
+            notes.len() == 1 && notes[0].contains("`router`"),
             "{notes:?}"
         );
     }

@@ -12,6 +12,7 @@ mod schema;
 mod secret;
 mod strategy;
 mod test;
+mod traffic;
 mod units;
 
 use indexmap::IndexMap;
@@ -30,10 +31,13 @@ pub use read::{lint, parse};
 pub(crate) use schema::DnsLabel;
 pub use schema::{json_schema, platform_json_schema};
 pub use secret::{EnvValue, InvalidSecretReference, SecretReference};
-pub use strategy::{Batch, BlueGreen, Canary, CanaryStep, Rolling, Strategy};
+pub use strategy::{Batch, BlueGreen, Canary, CanaryStep, OnFailure, Rolling, Strategy};
 pub use test::{
     Dependencies, DependencyService, FunctionalTest, IntegrationTest, LoadTest, Probe, Readiness,
     Tests, UnitTest,
+};
+pub use traffic::{
+    CookieName, HttpRoute, Marker, RouterKind, Sticky, Testers, TrafficRouter, VirtualService,
 };
 pub(crate) use units::text_form;
 pub use units::{Cpus, InvalidUnit, Memory, Percent, TimeSpan};

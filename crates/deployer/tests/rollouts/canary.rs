@@ -72,7 +72,7 @@ async fn is_paused(bench: &Bench, run: &RunId) -> Result<()> {
 }
 
 /// Asks for something as a person does.
-async fn ask(
+pub(crate) async fn ask(
     bench: &Bench,
     what: impl Fn(&Rollouts) -> Result<domain::rollout::Event, domain::run::Refusal>,
 ) -> Result<()> {

@@ -6,6 +6,7 @@ mod blue_green;
 mod canary;
 mod crashes;
 mod failures;
+mod held;
 mod order;
 mod restores;
 mod runs;

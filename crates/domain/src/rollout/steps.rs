@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use crate::spec::OnFailure;
 use crate::spec::{Batch, CanaryStep, Percent, Rolling, Strategy, TimeSpan};
 
 /// One step of a rollout.
@@ -49,16 +50,6 @@ pub enum Beginning {
     TakenBack,
 }
 
-/// What becomes of a rollout that fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFailure {
-    /// It is taken back.
-    #[default]
-    Rollback,
-    /// It stays as it is, and waits for a person.
-    Hold,
-}
-
 /// A whole rollout, as it is decided when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -81,15 +72,22 @@ impl Plan {
     /// The steps that a strategy means.
     #[must_use]
     pub fn compile(strategy: &Strategy, beginning: Beginning) -> Self {
-        let is_analysed = match strategy {
-            Strategy::Rolling(_) => false,
-            Strategy::BlueGreen(blue_green) => blue_green.analysis.is_some(),
-            Strategy::Canary(canary) => canary.analysis.is_some(),
+        let (is_analysed, on_failure) = match strategy {
+            Strategy::Rolling(_) => (false, OnFailure::default()),
+            Strategy::BlueGreen(blue_green) => {
+                (blue_green.analysis.is_some(), blue_green.on_failure)
+            }
+            Strategy::Canary(canary) => (canary.analysis.is_some(), canary.on_failure),
         };
+        let is_older = beginning == Beginning::Older;
         Self {
             steps: compile(strategy, beginning),
-            is_analysed: is_analysed && beginning == Beginning::Older,
-            on_failure: OnFailure::default(),
+            is_analysed: is_analysed && is_older,
+            on_failure: if is_older {
+                on_failure
+            } else {
+                OnFailure::default()
+            },
         }
     }
 

@@ -3,6 +3,7 @@
 mod analysis;
 mod deploy;
 mod test;
+mod traffic;
 
 use std::str::FromStr;
 

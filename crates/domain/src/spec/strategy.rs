@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::analysis::Analysis;
+use super::traffic::{Sticky, Testers, TrafficRouter};
 use super::units::{InvalidUnit, Percent, TimeSpan, text_form};
 
 /// A way to move from one release to the next. Also just its name, such as `strategy: rolling`, for its defaults.
@@ -96,6 +97,9 @@ pub struct BlueGreen {
     /// What is watched. Absent: only whether the replicas stay ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
+    /// What becomes of a rollout that fails.
+    #[serde(skip_serializing_if = "OnFailure::is_rollback")]
+    pub on_failure: OnFailure,
 }
 
 impl Default for BlueGreen {
@@ -104,6 +108,7 @@ impl Default for BlueGreen {
             monitor: TimeSpan::from_secs(60),
             keep_old: TimeSpan::from_secs(600),
             analysis: None,
+            on_failure: OnFailure::default(),
         }
     }
 }
@@ -118,6 +123,18 @@ pub struct Canary {
     /// What is watched. Absent: only whether the replicas stay ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
+    /// What becomes of a rollout that fails.
+    #[serde(skip_serializing_if = "OnFailure::is_rollback")]
+    pub on_failure: OnFailure,
+    /// What splits the traffic on a Kubernetes target. Absent: the numbers of replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<Box<TrafficRouter>>,
+    /// Requests that go to the new version whatever its share is. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub testers: Option<Testers>,
+    /// How clients stay with the version that served them. Absent: they don't, each request goes by the share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
 }
 
 impl Default for Canary {
@@ -132,6 +149,44 @@ impl Default for Canary {
                 CanaryStep::Weight(Percent::ALL),
             ],
             analysis: None,
+            on_failure: OnFailure::default(),
+            router: None,
+            testers: None,
+            sticky: None,
+        }
+    }
+}
+
+/// What becomes of a rollout that fails: it crashes, makes no progress, or its analysis fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// It is taken back.
+    #[default]
+    Rollback,
+    /// It stays as it is, and waits for a person.
+    Hold,
+}
+
+impl OnFailure {
+    /// It is taken back.
+    #[must_use]
+    pub fn is_rollback(&self) -> bool {
+        *self == Self::Rollback
+    }
+}
+
+impl FromStr for OnFailure {
+    type Err = InvalidUnit;
+    fn from_str(text: &str) -> Result<Self, InvalidUnit> {
+        match text {
+            "rollback" => Ok(Self::Rollback),
+            "hold" => Ok(Self::Hold),
+            _ => Err(InvalidUnit {
+                kind: "an answer to failure",
+                text: text.chars().take(80).collect(),
+                form: "`rollback`, which takes it back, or `hold`, which waits for a person",
+            }),
         }
     }
 }

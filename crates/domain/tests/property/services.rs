@@ -2,6 +2,8 @@
 
 #[path = "analysis.rs"]
 mod analysis;
+#[path = "traffic.rs"]
+mod traffic;
 
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::spec::*;
@@ -213,6 +215,12 @@ fn strategy() -> impl Strategy<Value = domain::spec::Strategy> {
         (0..=1000_u32).prop_map(Batch::Count),
         percent().prop_map(Batch::Share)
     ];
+    let beside = (
+        of(traffic::router().prop_map(Box::new)),
+        of(traffic::testers()),
+        of(traffic::sticky()),
+    )
+        .boxed();
     let between = prop_oneof![
         time().prop_map(CanaryStep::Bake),
         Just(CanaryStep::Analyse),
@@ -226,19 +234,39 @@ fn strategy() -> impl Strategy<Value = domain::spec::Strategy> {
                 min_ready: None,
             })
         }),
-        (time(), time(), analysis.clone()).prop_map(|(monitor, keep_old, analysis)| {
-            S::BlueGreen(BlueGreen {
-                monitor,
-                keep_old,
-                analysis,
-            })
-        }),
-        (vec(between, 0..4), 0..100_u32, analysis).prop_map(|(mut steps, first, analysis)| {
-            steps.insert(0, CanaryStep::Weight(Percent::of(first)));
-            steps.push(CanaryStep::Weight(Percent::ALL));
-            S::Canary(Canary { steps, analysis })
-        }),
+        (time(), time(), analysis.clone(), traffic::on_failure()).prop_map(
+            |(monitor, keep_old, analysis, on_failure)| {
+                S::BlueGreen(BlueGreen {
+                    monitor,
+                    keep_old,
+                    analysis,
+                    on_failure,
+                })
+            }
+        ),
+        (
+            vec(between, 0..4),
+            0..100_u32,
+            analysis,
+            traffic::on_failure(),
+            beside,
+        )
+            .prop_map(
+                |(mut steps, first, analysis, on_failure, (router, testers, sticky))| {
+                    steps.insert(0, CanaryStep::Weight(Percent::of(first)));
+                    steps.push(CanaryStep::Weight(Percent::ALL));
+                    S::Canary(Canary {
+                        steps,
+                        analysis,
+                        on_failure,
+                        router,
+                        testers,
+                        sticky,
+                    })
+                }
+            ),
     ]
+    .boxed()
 }
 
 fn env() -> impl Strategy<Value = indexmap::IndexMap<String, EnvValue>> {

@@ -118,13 +118,19 @@ fn batch() -> impl Strategy<Value = Batch> {
 fn way() -> impl Strategy<Value = Way> {
     let analysis = || option::of(Just(Analysis::default()));
     prop_oneof![
-        (vec(canary_step(), 0..7), analysis())
-            .prop_map(|(steps, analysis)| Way::Canary(Canary { steps, analysis })),
+        (vec(canary_step(), 0..7), analysis()).prop_map(|(steps, analysis)| {
+            Way::Canary(Canary {
+                steps,
+                analysis,
+                ..Canary::default()
+            })
+        }),
         (time(), time(), analysis()).prop_map(|(monitor, keep_old, analysis)| {
             Way::BlueGreen(BlueGreen {
                 monitor,
                 keep_old,
                 analysis,
+                ..BlueGreen::default()
             })
         }),
         (batch(), batch()).prop_map(|(max_surge, max_unavailable)| {

@@ -127,6 +127,7 @@ async fn what_a_rollout_is_to_keep_is_about_its_step() -> Result<()> {
             CanaryStep::Analyse,
         ],
         analysis: Some(analysis.clone()),
+        ..Canary::default()
     };
     let plan = Plan::compile(&Strategy::Canary(canary), Beginning::Older);
     let at = |second| Timestamp::from_second(second).expect("a time");
@@ -169,6 +170,7 @@ async fn replicas_on_their_way_are_not_measured() -> Result<()> {
             CanaryStep::Bake(TimeSpan::from_secs(0)),
         ],
         analysis: Some(of([metric])),
+        ..Canary::default()
     };
     let plan = Plan::compile(&Strategy::Canary(canary.clone()), Beginning::Older);
     let progress = rollout::Progress::new(plan, Timestamp::now());

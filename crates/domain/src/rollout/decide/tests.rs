@@ -17,7 +17,7 @@ fn percent(text: &str) -> Percent {
 fn canary(steps: &[&str]) -> Plan {
     let strategy = Strategy::Canary(Canary {
         steps: steps.iter().map(|s| s.parse().unwrap()).collect(),
-        analysis: None,
+        ..Canary::default()
     });
     Plan::compile(&strategy, Beginning::Older)
 }

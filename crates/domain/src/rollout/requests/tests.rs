@@ -38,7 +38,7 @@ fn canary() -> Plan {
     let steps = ["5%", "bake 2m", "100%"].map(|s| s.parse().unwrap());
     let strategy = Strategy::Canary(Canary {
         steps: steps.to_vec(),
-        analysis: None,
+        ..Canary::default()
     });
     Plan::compile(&strategy, Beginning::Older)
 }

@@ -9,7 +9,7 @@ fn said(plan: &Plan) -> String {
 fn canary(steps: &[&str]) -> Strategy {
     Strategy::Canary(Canary {
         steps: steps.iter().map(|s| s.parse().unwrap()).collect(),
-        analysis: None,
+        ..Canary::default()
     })
 }
 
@@ -41,7 +41,7 @@ fn blue_green_validates_only_where_there_is_something_to_validate() {
     let bare = BlueGreen {
         monitor: TimeSpan::from_secs(0),
         keep_old: TimeSpan::from_secs(0),
-        analysis: None,
+        ..plain.clone()
     };
     for (blue_green, compiled, is_analysed) in [
         (plain, "preview, switch, monitor 1m, keep old 10m", false),
@@ -72,6 +72,26 @@ fn the_first_version_and_one_that_comes_back_take_no_steps() {
         assert_eq!(said(&Plan::compile(&strategy, Beginning::Nothing)), first);
         assert_eq!(said(&Plan::compile(&strategy, Beginning::TakenBack)), back);
     }
+}
+
+#[test]
+fn only_a_rollout_over_an_older_version_is_held() {
+    let held = |strategy| {
+        [Beginning::Older, Beginning::TakenBack, Beginning::Nothing]
+            .map(|beginning| Plan::compile(&strategy, beginning).on_failure == OnFailure::Hold)
+    };
+    let on_failure = OnFailure::Hold;
+    let canary = Strategy::Canary(Canary {
+        on_failure,
+        ..Canary::default()
+    });
+    let blue_green = Strategy::BlueGreen(BlueGreen {
+        on_failure,
+        ..BlueGreen::default()
+    });
+    assert_eq!(held(canary), [true, false, false]);
+    assert_eq!(held(blue_green), [true, false, false]);
+    assert_eq!(held(Strategy::Canary(Canary::default())), [false; 3]);
 }
 
 #[test]

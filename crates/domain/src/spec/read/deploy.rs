@@ -8,6 +8,7 @@ use super::super::strategy::{Batch, BlueGreen, Canary, CanaryStep, Rolling, Stra
 use super::super::units::Percent;
 use super::analysis::analysis;
 use super::test::readiness;
+use super::traffic::{router, sticky, testers};
 use super::{label_text, resources, secret};
 use crate::diagnostic::nearest;
 use crate::document::{Entry, Fields, Reader, Value, refuse_both};
@@ -108,8 +109,7 @@ fn strategy(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Strategy> {
     if let Some(rolling) = r.section(&fields, "rolling", &ROLLING) {
         return self::rolling(r, &rolling).map(Strategy::Rolling);
     }
-    if let Some(blue_green) = r.section(&fields, "blue_green", &["monitor", "keep_old", "analysis"])
-    {
+    if let Some(blue_green) = r.section(&fields, "blue_green", &BLUE_GREEN) {
         let default = BlueGreen::default();
         return Some(Strategy::BlueGreen(BlueGreen {
             monitor: r.parsed(&blue_green, "monitor").unwrap_or(default.monitor),
@@ -117,12 +117,22 @@ fn strategy(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Strategy> {
                 .parsed(&blue_green, "keep_old")
                 .unwrap_or(default.keep_old),
             analysis: analysis(r, &blue_green),
+            on_failure: r.parsed(&blue_green, "on_failure").unwrap_or_default(),
         }));
     }
-    if let Some(canary) = r.section(&fields, "canary", &["steps", "analysis"]) {
-        return Some(Strategy::Canary(Canary {
-            steps: steps(r, &canary)?,
+    if let Some(canary) = r.section(&fields, "canary", &CANARY) {
+        let steps = steps(r, &canary);
+        let canary = Canary {
+            steps: Vec::new(),
             analysis: analysis(r, &canary),
+            on_failure: r.parsed(&canary, "on_failure").unwrap_or_default(),
+            router: router(r, &canary).map(Box::new),
+            testers: testers(r, &canary),
+            sticky: sticky(r, &canary),
+        };
+        return Some(Strategy::Canary(Canary {
+            steps: steps?,
+            ..canary
         }));
     }
     if STRATEGIES.iter().all(|s| fields.entry(s).is_none()) {
@@ -136,6 +146,15 @@ fn strategy(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Strategy> {
 }
 
 const ROLLING: [&str; 3] = ["max_surge", "max_unavailable", "min_ready"];
+const BLUE_GREEN: [&str; 4] = ["monitor", "keep_old", "analysis", "on_failure"];
+const CANARY: [&str; 6] = [
+    "steps",
+    "analysis",
+    "on_failure",
+    "router",
+    "testers",
+    "sticky",
+];
 
 fn rolling(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Rolling> {
     let default = Rolling::default();
