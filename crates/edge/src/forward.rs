@@ -14,14 +14,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     answer::Refusal,
-    backend::{Backend, InFlight},
+    backend::Backend,
     body::Reply,
     connect::ConnectError,
     error::chain,
     headers,
     outgoing::Outgoing,
     readiness::Seen,
-    router::{Nobody, Router},
+    router::{Asked, Chosen, Nobody, Router},
     tunnel,
 };
 
@@ -78,11 +78,15 @@ impl Forwarder {
         let mut tried: Vec<Arc<Backend>> = Vec::new();
         let mut last_failure = None;
         loop {
-            let in_flight = match self.choose(&host, &tried, deadline).await {
-                Ok(in_flight) => in_flight,
+            let asked = Asked {
+                host: &host,
+                headers: outgoing.headers(),
+            };
+            let chosen = match self.choose(asked, &tried, deadline).await {
+                Ok(chosen) => chosen,
                 Err(why) => return Err(last_failure.unwrap_or(Refusal::Nobody { host, why })),
             };
-            let backend = in_flight.backend().clone();
+            let backend = chosen.in_flight.backend().clone();
             let sent = Instant::now();
             let response = match timeout(response_timeout, send(&outgoing, &backend)).await {
                 Ok(Ok(response)) => response?,
@@ -108,24 +112,24 @@ impl Forwarder {
                 continue;
             };
             backend.counters.response(response.status(), sent.elapsed());
-            return Ok(self.reply(outgoing, in_flight, response));
+            return Ok(self.reply(outgoing, chosen, response));
         }
     }
 
-    /// A backend for this host; waits a little for one to become ready.
+    /// A backend for such a request; waits a little for one to become ready.
     async fn choose(
         &self,
-        host: &str,
+        asked: Asked<'_>,
         tried: &[Arc<Backend>],
         deadline: Instant,
-    ) -> Result<InFlight, Nobody> {
-        if let Ok(in_flight) = self.router.choose(host, tried) {
-            return Ok(in_flight);
+    ) -> Result<Chosen, Nobody> {
+        if let Ok(chosen) = self.router.choose(asked, tried) {
+            return Ok(chosen);
         }
         let mut changes = self.router.changes();
         loop {
-            let why = match self.router.choose(host, tried) {
-                Ok(in_flight) => return Ok(in_flight),
+            let why = match self.router.choose(asked, tried) {
+                Ok(chosen) => return Ok(chosen),
                 Err(Nobody::NoRoute) => return Err(Nobody::NoRoute),
                 Err(why) => why,
             };
@@ -153,9 +157,10 @@ impl Forwarder {
     fn reply(
         &self,
         outgoing: Outgoing,
-        in_flight: InFlight,
+        chosen: Chosen,
         mut response: Response<Incoming>,
     ) -> Response<Reply> {
+        let Chosen { in_flight, cookie } = chosen;
         let backend = in_flight.backend().clone();
         let protocol = headers::upgrade(response.headers());
         headers::strip_hop_by_hop(response.headers_mut());
@@ -169,6 +174,9 @@ impl Forwarder {
             && let Ok(version) = HeaderValue::from_str(&backend.spec.version)
         {
             response.headers_mut().insert(VERSION, version);
+        }
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response.map(|body| Reply::Stream { body, in_flight });

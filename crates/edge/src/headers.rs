@@ -45,6 +45,20 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Puts all cookies on one line: HTTP/2 may bring them on many, and a server of HTTP/1.1 may read only the first (RFC 9113
+/// section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(header::COOKIE).into_iter();
+    if lines.next().is_none() || lines.next().is_none() {
+        return;
+    }
+    let lines = headers.get_all(header::COOKIE).into_iter();
+    let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// Says for whom the request is made. What an earlier proxy said of the protocol and host stands.
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr, host: &str) {
     let earlier = headers
@@ -122,6 +136,16 @@ mod tests {
         let mut headers = map(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
         strip_hop_by_hop(&mut headers);
         assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn cookies_come_on_one_line() {
+        let mut headers = map(&[("cookie", "a=1"), ("x-other", "2"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut headers);
+        let joined = map(&[("cookie", "a=1; b=2; c=3"), ("x-other", "2")]);
+        assert_eq!(headers, joined);
+        join_cookies(&mut headers);
+        assert_eq!(headers, joined);
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl Outgoing {
         };
         let mut headers = parts.headers;
         headers::strip_hop_by_hop(&mut headers);
+        headers::join_cookies(&mut headers);
         headers::add_forwarded(&mut headers, client, &authority);
         // `100 Continue` was the edge's to give, and it has given it once it reads the body.
         headers.remove(header::EXPECT);
@@ -78,6 +79,11 @@ impl Outgoing {
     /// The host name that routes are looked up by.
     pub(crate) fn route_host(&self) -> String {
         headers::route_host(&self.authority)
+    }
+
+    /// The headers that are passed on.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// gRPC needs HTTP/2 up to the backend; everything else goes as HTTP/1.1, which every server speaks.

@@ -2,13 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -17,8 +15,8 @@ use crate::{
     connect::Dns,
     counters::Counters,
     prober,
-    schedule::Schedule,
-    status::BackendStatus,
+    route::{Choice, Route},
+    status::{BackendStatus, RouteStatus},
     table::Table,
 };
 
@@ -45,11 +43,18 @@ pub(crate) struct Routes {
     default: Option<usize>,
 }
 
-struct Route {
-    host: Option<String>,
-    members: Vec<(Arc<Backend>, u32)>,
-    schedule: ArcSwap<Schedule<Arc<Backend>>>,
-    turn: AtomicU64,
+/// What a request says about where it is to go.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'r> {
+    pub(crate) host: &'r str,
+    pub(crate) headers: &'r HeaderMap,
+}
+
+/// A backend for a request, taken into use.
+pub(crate) struct Chosen {
+    pub(crate) in_flight: InFlight,
+    /// `Set-Cookie` for the client.
+    pub(crate) cookie: Option<HeaderValue>,
 }
 
 /// Why there is no backend for a request.
@@ -83,22 +88,21 @@ impl Router {
         self.changes.subscribe()
     }
 
-    /// The backend whose turn it is for this host, preferably one not yet tried, taken into use.
-    pub(crate) fn choose(&self, host: &str, tried: &[Arc<Backend>]) -> Result<InFlight, Nobody> {
+    /// The backend whose turn it is for such a request, preferably one not yet tried, taken into use.
+    pub(crate) fn choose(
+        &self,
+        asked: Asked<'_>,
+        tried: &[Arc<Backend>],
+    ) -> Result<Chosen, Nobody> {
         loop {
             let routes = self.routes.load();
-            let route = routes.route(host)?;
-            let schedule = route.schedule.load();
-            let turn = route.turn.fetch_add(1, Relaxed);
-            let untried =
-                |backend: &Arc<Backend>| !tried.iter().any(|seen| Arc::ptr_eq(seen, backend));
-            let picked = schedule
-                .pick(turn, untried)
-                .or_else(|| schedule.pick(turn, |_| true));
-            let backend = picked.ok_or_else(|| route.none_ready())?;
+            let route = routes.route(asked.host)?;
+            let choice = route.choose(asked.headers, tried);
+            let Choice { backend, cookie } =
+                choice.ok_or_else(|| Nobody::NoneReady(route.unready()))?;
             // A backend that refuses has just left the table: then there is a newer one to look at.
-            if let Some(entered) = backend.enter() {
-                return Ok(entered);
+            if let Some(in_flight) = backend.enter() {
+                return Ok(Chosen { in_flight, cookie });
             }
         }
     }
@@ -110,18 +114,22 @@ impl Router {
         let mut backends: Vec<Arc<Backend>> = Vec::new();
         let mut routes = Routes::default();
         for spec in &table.routes {
-            let members = spec.backends.iter().map(|spec| {
-                let same = |backend: &&Arc<Backend>| backend.spec.same_replica(spec);
-                let known = backends
-                    .iter()
-                    .find(same)
-                    .or_else(|| before.backends().find(same))
-                    .cloned();
-                let backend = known.unwrap_or_else(|| self.start(spec.clone()));
-                backends.push(backend.clone());
-                (backend, spec.weight)
-            });
-            routes.add(Route::new(spec.host.as_deref(), members.collect()));
+            let members: Vec<Arc<Backend>> = spec
+                .backends
+                .iter()
+                .map(|spec| {
+                    let same = |backend: &&Arc<Backend>| backend.spec.same_replica(spec);
+                    let known = backends
+                        .iter()
+                        .find(same)
+                        .or_else(|| before.backends().find(same))
+                        .cloned();
+                    let backend = known.unwrap_or_else(|| self.start(spec.clone()));
+                    backends.push(backend.clone());
+                    backend
+                })
+                .collect();
+            routes.add(Route::new(spec, &members));
         }
         tracing::info!(
             table.generation = table.generation,
@@ -153,15 +161,17 @@ impl Router {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         leaving.retain(|backend| backend.in_flight() > 0);
         let routes = self.routes.load();
-        let serving = routes.routes.iter().flat_map(|route| {
-            route
-                .members
-                .iter()
-                .map(|(backend, weight)| backend.status(route.host.as_deref(), *weight))
-        });
+        let serving = routes.routes.iter().flat_map(Route::status);
         serving
             .chain(leaving.iter().map(|backend| backend.status(None, 0)))
             .collect()
+    }
+
+    /// What decides before the weights, by route.
+    pub(crate) fn affinities(&self) -> Vec<RouteStatus> {
+        let routes = self.routes.load();
+        let specs = routes.table.iter().flat_map(|table| &table.routes);
+        specs.filter_map(RouteStatus::of).collect()
     }
 
     fn start(self: &Arc<Self>, spec: crate::table::Backend) -> Arc<Backend> {
@@ -201,43 +211,6 @@ impl Routes {
     }
 
     fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
-        self.routes
-            .iter()
-            .flat_map(|route| route.members.iter().map(|(backend, _)| backend))
-    }
-}
-
-impl Route {
-    fn new(host: Option<&str>, members: Vec<(Arc<Backend>, u32)>) -> Self {
-        let route = Self {
-            host: host.map(str::to_ascii_lowercase),
-            members,
-            schedule: ArcSwap::from_pointee(Schedule::new([])),
-            turn: AtomicU64::new(0),
-        };
-        route.refresh();
-        route
-    }
-
-    fn refresh(&self) {
-        let ready = self
-            .members
-            .iter()
-            .filter(|(backend, _)| backend.is_ready())
-            .cloned();
-        self.schedule.store(Arc::new(Schedule::new(ready)));
-    }
-
-    fn none_ready(&self) -> Nobody {
-        let weighted = self.members.iter().filter(|(_, weight)| *weight > 0);
-        let line = |(backend, _): &(Arc<Backend>, u32)| {
-            let error = backend.readiness().last_error;
-            let error = error.unwrap_or_else(|| "not checked yet".into());
-            format!(
-                "{} ({}) at {}: {error}",
-                backend.spec.name, backend.spec.version, backend.spec.address
-            )
-        };
-        Nobody::NoneReady(weighted.map(line).collect())
+        self.routes.iter().flat_map(Route::backends)
     }
 }

@@ -139,6 +139,7 @@ impl Edge {
             connections: (CONNECTIONS_LIMIT - self.front.connections.available_permits())
                 .saturating_sub(facts.listening.len()) as u64,
             backends: self.router.status(),
+            routes: self.router.affinities(),
             versions: self.router.counters.snapshot(),
         }
     }

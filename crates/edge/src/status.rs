@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::histogram::Histogram;
+use crate::{
+    histogram::Histogram,
+    table::{Match, Route, Sticky},
+};
 
 /// An edge at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +25,22 @@ pub struct Status {
     /// The backends of the table in force, then those that left it and still have requests under way. A backend that
     /// is no longer listed is drained: nothing of it is in use.
     pub backends: Vec<BackendStatus>,
+    /// What decides before the weights, in the table in force; routes without that are left out.
+    #[serde(default)]
+    pub routes: Vec<RouteStatus>,
     /// Counts by version, of this process's whole life.
     pub versions: Vec<VersionStatus>,
+}
+
+/// What decides before the weights in a route: both are as in the table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// Its host; none is the default route.
+    pub host: Option<String>,
+    /// Requests that go to some of its backends.
+    pub matches: Vec<Match>,
+    /// Whether clients stay where they are.
+    pub sticky: Option<Sticky>,
 }
 
 /// A backend at one moment.
@@ -86,6 +103,18 @@ pub struct StatusClasses {
     /// The backend's mistakes.
     #[serde(rename = "5xx")]
     pub server_error: u64,
+}
+
+impl RouteStatus {
+    /// Of a route; none where only the weights decide.
+    pub fn of(route: &Route) -> Option<Self> {
+        let decides = !route.matches.is_empty() || route.sticky.is_some();
+        decides.then(|| Self {
+            host: route.host.clone(),
+            matches: route.matches.clone(),
+            sticky: route.sticky.clone(),
+        })
+    }
 }
 
 impl Status {

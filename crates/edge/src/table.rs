@@ -1,9 +1,13 @@
 //! The table: where requests go. Written by the deployer, read by the edge.
 
+mod affinity;
+
 use std::collections::HashSet;
 
 use http::{HeaderValue, uri::Authority, uri::PathAndQuery};
 use serde::{Deserialize, Serialize};
+
+pub use affinity::{Mark, Match, Pair, Session, Sticky};
 
 /// File name of the table inside the edge's state directory.
 pub const FILE_NAME: &str = "table.json";
@@ -32,8 +36,9 @@ pub struct Table {
     pub version_header: bool,
 }
 
-/// The backends of one host name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The backends of one host name, and who of them gets a request: a match decides first, then the client's session, then
+/// the weights.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// Host name without a port, compared without regard to case; none takes what no other route takes.
@@ -42,6 +47,12 @@ pub struct Route {
     /// Who answers.
     #[serde(default)]
     pub backends: Vec<Backend>,
+    /// Requests that go to some of them whatever the weights; the first that fits counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
+    /// Whether clients stay where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
 }
 
 /// One replica.
@@ -84,8 +95,8 @@ impl Table {
             generation,
             listen: Vec::new(),
             routes: vec![Route {
-                host: None,
                 backends,
+                ..Route::default()
             }],
             drain_timeout_ms: default_drain_timeout_ms(),
             response_timeout_ms: default_response_timeout_ms(),
@@ -115,8 +126,25 @@ impl Table {
                 }
                 backend.validate()?;
             }
+            for marked in &route.matches {
+                marked.validate(route)?;
+            }
+            if let Some(sticky) = &route.sticky {
+                sticky.validate(route)?;
+            }
         }
         Ok(())
+    }
+}
+
+impl Route {
+    /// Refuses the name of a backend that it does not have.
+    fn has(&self, name: &str) -> Result<(), Invalid> {
+        let mut names = self.backends.iter().map(|backend| &backend.name);
+        if names.any(|known| known == name) {
+            return Ok(());
+        }
+        Err(Invalid::NoSuchBackend(name.to_owned()))
     }
 }
 
@@ -186,6 +214,25 @@ pub enum Invalid {
         /// What is wrong.
         what: &'static str,
     },
+    /// A match or a session names a backend that its route does not have.
+    #[error("a match or a session is for {0}, but its route has no backend named {0}")]
+    NoSuchBackend(String),
+    /// A header or cookie that no request can carry.
+    #[error(
+        "the {what} {pair} cannot be sent: its name or value has characters that are not allowed there"
+    )]
+    Mark {
+        /// Header or cookie.
+        what: &'static str,
+        /// Its name and value.
+        pair: String,
+    },
+    /// The value of a session is not one of a cookie, or there is another of that value.
+    #[error("the session `{0}` is not the value of a cookie, or there are two of them")]
+    Session(String),
+    /// A client could not tell which of them it is in.
+    #[error("backend {0} is in two sessions")]
+    InTwoSessions(String),
 }
 
 fn default_drain_timeout_ms() -> u64 {
@@ -259,11 +306,11 @@ mod tests {
         table.routes = vec![
             Route {
                 host: Some("A.example".into()),
-                backends: vec![],
+                ..Route::default()
             },
             Route {
                 host: Some("a.EXAMPLE".into()),
-                backends: vec![],
+                ..Route::default()
             },
         ];
         assert_eq!(

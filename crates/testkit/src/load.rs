@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -25,6 +25,8 @@ const BODY_LIMIT: usize = 1024 * 1024;
 const KEYS_LIMIT: usize = 64;
 const KEY_CHARACTERS: usize = 200;
 const FAILURES_KEPT: usize = 20;
+/// Changes of the body that are kept for each connection.
+const JOURNEY_LIMIT: usize = 100;
 
 /// What to send, and how hard.
 #[derive(Debug, Clone)]
@@ -35,6 +37,10 @@ pub struct Load {
     pub method: Method,
     /// Empty unless changed.
     pub body: Bytes,
+    /// None unless changed.
+    pub headers: HeaderMap,
+    /// Whether each connection is a client that keeps cookies, as a browser does; not unless changed.
+    pub keeps_cookies: bool,
     /// How many connections send at once.
     pub connections: usize,
     /// Requests per second over all connections; none is as fast as they go.
@@ -51,6 +57,8 @@ impl Load {
             url,
             method: Method::GET,
             body: Bytes::new(),
+            headers: HeaderMap::new(),
+            keeps_cookies: false,
             connections,
             rate,
             limit,
@@ -114,6 +122,8 @@ pub struct LoadReport {
     pub by_body: BTreeMap<String, u64>,
     /// Good responses by their `x-slipway-version`, where they had one.
     pub by_version: BTreeMap<String, u64>,
+    /// For each connection the bodies of its good responses, in their order; one that comes again at once is left out.
+    pub journeys: Vec<Vec<String>>,
     /// The slowest request.
     pub worst: Duration,
     /// The first failures with time since the start and reason.
@@ -156,6 +166,13 @@ impl LoadReport {
             .push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
         match answer {
             Ok(good) => {
+                if self.journeys.is_empty() {
+                    self.journeys.push(Vec::new());
+                }
+                let journey = &mut self.journeys[0];
+                if journey.last() != Some(&good.body) && journey.len() < JOURNEY_LIMIT {
+                    journey.push(good.body.clone());
+                }
                 count(&mut self.by_body, good.body, 1);
                 if let Some(version) = good.version {
                     count(&mut self.by_version, version, 1);
@@ -178,6 +195,7 @@ impl LoadReport {
         self.latencies_us.extend(other.latencies_us);
         self.failures.extend(other.failures);
         self.failures.truncate(FAILURES_KEPT);
+        self.journeys.extend(other.journeys);
         other
             .by_body
             .into_iter()
@@ -192,6 +210,29 @@ impl LoadReport {
 struct Good {
     body: String,
     version: Option<String>,
+    cookies: Vec<String>,
+}
+
+/// The cookies of one client, by name.
+#[derive(Default)]
+struct Jar(BTreeMap<String, String>);
+
+impl Jar {
+    /// Takes in what one `Set-Cookie` says. No cookie of a test ends before the test does.
+    fn keep(&mut self, line: &str) {
+        let pair = line.split(';').next().unwrap_or_default();
+        if let Some((name, value)) = pair.split_once('=') {
+            self.0
+                .insert(name.trim().to_owned(), value.trim().to_owned());
+        }
+    }
+
+    fn header(&self) -> Option<HeaderValue> {
+        let pairs = self.0.iter().map(|(name, value)| format!("{name}={value}"));
+        let pairs: Vec<String> = pairs.collect();
+        let value = HeaderValue::from_str(&pairs.join("; ")).ok();
+        value.filter(|_| !pairs.is_empty())
+    }
 }
 
 type HttpClient = Client<HttpConnector, Full<Bytes>>;
@@ -208,6 +249,7 @@ async fn send(load: Arc<Load>, uri: Uri, stop: CancellationToken) -> LoadReport 
         pace
     });
     let (start, mut report) = (Instant::now(), LoadReport::default());
+    let mut jar = Jar::default();
     while !stop.is_cancelled() && start.elapsed() < load.limit {
         if let Some(pace) = &mut pace
             && stop.run_until_cancelled(pace.tick()).await.is_none()
@@ -217,10 +259,17 @@ async fn send(load: Arc<Load>, uri: Uri, stop: CancellationToken) -> LoadReport 
         let mut request = Request::new(Full::new(load.body.clone()));
         *request.method_mut() = load.method.clone();
         *request.uri_mut() = uri.clone();
+        *request.headers_mut() = load.headers.clone();
+        if let Some(cookies) = jar.header().filter(|_| load.keeps_cookies) {
+            request.headers_mut().append(header::COOKIE, cookies);
+        }
         let sent = Instant::now();
         let answer = timeout(REQUEST_TIMEOUT, exchange(&client, request)).await;
         let answer = answer.unwrap_or_else(|_| Err("no answer in time".into()));
         let refused = answer.is_err();
+        for line in answer.iter().flat_map(|good| &good.cookies) {
+            jar.keep(line);
+        }
         report.record(sent.elapsed(), start.elapsed(), answer);
         if refused {
             // Something that refuses at once shall not be asked a hundred thousand times a second.
@@ -248,9 +297,12 @@ async fn exchange(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<
     if parts.status.as_u16() >= 400 {
         return Err(format!("{}: {body}", parts.status));
     }
+    let cookies = parts.headers.get_all(header::SET_COOKIE);
+    let cookies = cookies.iter().filter_map(|line| line.to_str().ok());
     Ok(Good {
         body,
         version: version(&parts.headers),
+        cookies: cookies.map(str::to_owned).collect(),
     })
 }
 

@@ -139,6 +139,7 @@ mod tests {
             listening: Vec::new(),
             connections: 0,
             backends: Vec::new(),
+            routes: Vec::new(),
             versions,
         }
     }

@@ -79,8 +79,8 @@ impl Edge {
         backends: Vec<Backend>,
     ) -> Result<(), TargetError> {
         let all = Route {
-            host: None,
             backends,
+            ..Route::default()
         };
         self.route_by_host(engine, generation, ports, vec![all])
             .await

@@ -118,5 +118,6 @@ fn routes_to(edge: &ContainerInfo) -> Option<[Route; 2]> {
             version: String::new(),
             ready: Readiness::Tcp(true),
         }],
+        ..Route::default()
     }))
 }

@@ -232,8 +232,8 @@ impl<'a> Sets<'a> {
             replicas::place(name, version, &place.entrance, weight)
         });
         let mut routes = vec![Route {
-            host: None,
             backends: backends.collect(),
+            ..Route::default()
         }];
         let is_candidate = |p: &&Place| p.member.side == Side::Candidate;
         // A canary can be looked at, too, as long as it has not all the traffic anyway.
@@ -248,6 +248,7 @@ impl<'a> Sets<'a> {
             routes.extend(names::preview_hosts(self.candidate).map(|host| Route {
                 host: Some(host),
                 backends: backends.clone(),
+                ..Route::default()
             }));
         }
         let wanted: BTreeSet<(Option<String>, String, u32)> = routes

@@ -99,6 +99,7 @@ async fn hosts_have_routes_of_their_own() {
     let route = |host: Option<&str>, replica: &Replica| Route {
         host: host.map(str::to_owned),
         backends: vec![replica.backend(1)],
+        ..Route::default()
     };
     let mut table = Table::new(1, vec![]);
     table.version_header = true;
