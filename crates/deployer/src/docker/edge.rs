@@ -106,11 +106,11 @@ impl Edge {
         if status.generation == Some(generation) {
             return Ok(());
         }
-        Err(self.complaint(
-            status
-                .table_error
-                .unwrap_or_else(|| "it did not take the new table".to_owned()),
-        ))
+        let error = status.table_error;
+        Err(self.complaint(error.map_or_else(
+            || "it did not take the new table".to_owned(),
+            |error| objection(&error),
+        )))
     }
 
     /// Waits until a new edge answers.
@@ -197,6 +197,17 @@ fn refusal(command: &str, code: i64, said: &str) -> String {
         0 => format!("`edge {command}` ended with exit code {code}"),
         _ => said.to_owned(),
     }
+}
+
+/// Why an edge did not take a table.
+fn objection(error: &str) -> String {
+    if error.contains("unknown field") {
+        return format!(
+            "it is older than this deployer and does not know all that its table says; remove its container, it is made \
+             anew\n{error}"
+        );
+    }
+    error.to_owned()
 }
 
 /// Where an edge is published.

@@ -4,6 +4,7 @@
 
 mod layout;
 mod memory;
+mod routes;
 mod seen;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,6 @@ use domain::rollout::{Decision, Observed};
 use domain::spec::Percent;
 use domain::stage::Failure;
 use edge::status::Status;
-use edge::table::{Backend, Route};
 use engine::labels;
 use engine::{ContainerInfo, ContainerState};
 use jiff::Timestamp;
@@ -31,7 +31,8 @@ use crate::steps::{Look, SideBySide, Way};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 use layout::{Member, Side};
-use memory::Memory;
+use memory::{Memory, Said};
+use routes::{Place, Split};
 use seen::{Seen, Versions};
 
 /// A version that is brought in beside another.
@@ -46,13 +47,6 @@ pub(crate) struct Sets<'a> {
     edge: Option<Edge>,
     seen: Seen,
     memory: Memory,
-}
-
-/// A backend to be.
-struct Place {
-    member: Member,
-    version: String,
-    entrance: Entrance,
 }
 
 impl<'a> Sets<'a> {
@@ -173,6 +167,7 @@ impl<'a> Sets<'a> {
                 places.push(Place {
                     member: member.clone(),
                     version: seen::label(container, labels::VERSION),
+                    key: seen::label(container, labels::ROLLOUT),
                     entrance: replicas::entrance(
                         container,
                         &Entrance::of(&self.stable.deploy, &[])?,
@@ -212,11 +207,13 @@ impl<'a> Sets<'a> {
                     side,
                     is_ready: false,
                     weight: None,
+                    is_marked: false,
                     in_flight: 0,
                     is_listed: false,
                     is_leaving: false,
                 },
                 version: wanted.version.clone(),
+                key: wanted.key(),
                 entrance: entrance.clone(),
             });
         }
@@ -225,62 +222,46 @@ impl<'a> Sets<'a> {
 
     /// Puts a table in force, if it says something else than the one that is.
     async fn route(&mut self, places: &[Place], decision: &Decision) -> Result<(), TargetError> {
-        let members: Vec<Member> = places.iter().map(|p| p.member.clone()).collect();
-        let weights = layout::weights(&members, decision.weight);
-        let backends = places.iter().zip(weights).map(|(place, weight)| {
-            let (name, version) = (&place.member.name, &place.version);
-            replicas::place(name, version, &place.entrance, weight)
-        });
-        let mut routes = vec![Route {
-            backends: backends.collect(),
-            ..Route::default()
-        }];
-        let is_candidate = |p: &&Place| p.member.side == Side::Candidate;
         // A canary can be looked at, too, as long as it has not all the traffic anyway.
         let is_canary = self.memory.way == Some(Way::Forth) && decision.weight < Percent::ALL;
-        let preview = (decision.preview || is_canary) && places.iter().any(|p| is_candidate(&p));
-        if preview {
-            let backends: Vec<Backend> = places
-                .iter()
-                .filter(is_candidate)
-                .map(|p| replicas::place(&p.member.name, &p.version, &p.entrance, 1))
-                .collect();
-            routes.extend(names::preview_hosts(self.candidate).map(|host| Route {
-                host: Some(host),
-                backends: backends.clone(),
-                ..Route::default()
-            }));
-        }
-        let wanted: BTreeSet<(Option<String>, String, u32)> = routes
-            .iter()
-            .flat_map(|route| {
-                let listed = route.backends.iter();
-                listed.map(|b| (route.host.clone(), b.name.clone(), b.weight))
-            })
-            .collect();
-        if wanted == self.seen.table {
+        let preview = (decision.preview || is_canary) && places.iter().any(Place::is_candidate);
+        let previews = preview.then(|| names::preview_hosts(self.candidate));
+        let split = Split {
+            strategy: &self.candidate.deploy.strategy,
+            way: self.memory.way.unwrap_or(Way::Forth),
+            weight: decision.weight,
+            previews: previews.into_iter().flatten().collect(),
+        };
+        let routes = routes::routes(places, &split);
+        if self.seen.says(&routes) {
             return Ok(());
         }
         let ports: BTreeSet<u16> = places.iter().map(|p| p.entrance.port).collect();
         self.edge()?
             .route_by_host(&self.docker.engine, self.seen.generation + 1, ports, routes)
             .await?;
-        self.say(decision.weight, preview).await;
+        self.say(&split).await;
         Ok(())
     }
 
-    async fn say(&mut self, weight: Percent, preview: bool) {
-        let before = self.memory.said.replace((weight, preview));
-        if before.map_or(Percent::ZERO, |(before, _)| before) != weight {
-            let (new, old) = (&self.candidate.version, &self.stable.version);
-            self.voice
-                .say(&format!(
-                    "{weight} of the traffic goes to {new}, the rest to {old}"
-                ))
-                .await;
+    async fn say(&mut self, split: &Split<'_>) {
+        let now = Said::of(split);
+        let before = std::mem::replace(&mut self.memory.said, now.clone());
+        let (new, old) = (&self.candidate.version, &self.stable.version);
+        if let Some(marker) = now.testers.filter(|_| before.testers.is_none()) {
+            let line = format!("requests with {marker} go to {new}");
+            self.voice.say(&line).await;
         }
-        let was_there = before.is_some_and(|(_, preview)| preview);
-        if preview && !was_there {
+        if before.weight != now.weight {
+            let whose = if split.sticky().is_some() {
+                "the new clients, who stay there, go"
+            } else {
+                "the traffic goes"
+            };
+            let line = format!("{} of {whose} to {new}, the rest to {old}", now.weight);
+            self.voice.say(&line).await;
+        }
+        if now.preview && !before.preview {
             let address = self.edge.as_ref().map(Edge::address).unwrap_or_default();
             let line = names::preview_words(self.candidate, &address);
             self.voice.say(&line).await;

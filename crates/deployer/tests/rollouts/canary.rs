@@ -61,7 +61,7 @@ async fn a_person_lets_a_rolling_update_wait_and_takes_it_back() -> Result<()> {
 }
 
 /// Waits until the rollout of `run` waits for a person.
-async fn is_paused(bench: &Bench, run: &RunId) -> Result<()> {
+pub(crate) async fn is_paused(bench: &Bench, run: &RunId) -> Result<()> {
     eventually("the rollout is paused", async || {
         let rollouts = bench.rollouts(&bench.test).await?;
         let is_ours = rollouts.active.as_ref().is_some_and(|a| a.run == *run);

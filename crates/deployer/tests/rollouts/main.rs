@@ -10,4 +10,5 @@ mod held;
 mod order;
 mod restores;
 mod runs;
+mod testers;
 mod updates;

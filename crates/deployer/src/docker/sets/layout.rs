@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub(super) is_ready: bool,
     /// Its weight in the table; none if it is not there.
     pub(super) weight: Option<u32>,
+    /// Requests of testers go to it whatever its weight is.
+    pub(super) is_marked: bool,
     /// Requests under way at it, as far as known.
     pub(super) in_flight: u64,
     /// The edge still knows it, in the table or because requests are under way.
@@ -43,7 +45,7 @@ pub(super) fn set(members: &[Member], side: Side, is_idle: bool) -> Set {
 
 /// Whether no new request goes to a version.
 pub(super) fn is_unrouted(members: &[Member], side: Side) -> bool {
-    of(members, side).all(|m| m.weight.unwrap_or(0) == 0)
+    of(members, side).all(|m| m.weight.unwrap_or(0) == 0 && !m.is_marked)
 }
 
 /// Whether nothing is under way at a version.
@@ -159,6 +161,7 @@ mod tests {
             side,
             is_ready,
             weight,
+            is_marked: false,
             in_flight: 0,
             is_listed: weight.is_some(),
             is_leaving: false,
@@ -188,6 +191,14 @@ mod tests {
             }
             assert_eq!(weight(&members), wanted);
         }
+    }
+
+    #[test]
+    fn a_set_that_testers_reach_is_not_without_requests() {
+        let mut members = [member("a", Side::Candidate, true, Some(0))];
+        assert!(is_unrouted(&members, Side::Candidate));
+        members[0].is_marked = true;
+        assert!(!is_unrouted(&members, Side::Candidate));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use domain::spec::Percent;
+use domain::spec::{Percent, Testers};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::layout::{self, Member, Side};
+use super::routes::Split;
 use crate::steps::Way;
 
 /// What is remembered from look to look.
@@ -23,8 +24,43 @@ pub(super) struct Memory {
     pub(super) advanced_at: Timestamp,
     /// Replicas that do not run were told to go.
     pub(super) is_cleared: bool,
-    /// What was said of the traffic: the candidate's share, and whether it can be looked at.
-    pub(super) said: Option<(Percent, bool)>,
+    /// What was said of the traffic.
+    pub(super) said: Said,
+}
+
+/// Where requests go, as people are told.
+#[derive(Clone)]
+pub(super) struct Said {
+    /// The candidate's share.
+    pub(super) weight: Percent,
+    /// Whether it can be looked at.
+    pub(super) preview: bool,
+    /// What marks the requests that go there anyway.
+    pub(super) testers: Option<String>,
+}
+
+impl Said {
+    pub(super) fn of(split: &Split<'_>) -> Self {
+        let testers = split.testers().map(|testers| match testers {
+            Testers::Header(marker) => format!("the header {marker}"),
+            Testers::Cookie(marker) => format!("the cookie {marker}"),
+        });
+        Self {
+            weight: split.weight,
+            preview: !split.previews.is_empty(),
+            testers,
+        }
+    }
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self {
+            weight: Percent::ZERO,
+            preview: false,
+            testers: None,
+        }
+    }
 }
 
 impl Memory {

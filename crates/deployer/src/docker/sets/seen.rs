@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use edge::status::Status;
+use edge::status::{RouteStatus, Status};
+use edge::table::Route;
 use engine::ContainerInfo;
 use jiff::Timestamp;
 
@@ -29,7 +30,9 @@ pub(super) struct Seen {
     pub(super) members: Vec<Member>,
     pub(super) generation: u64,
     /// What the table lists by route, replica and weight.
-    pub(super) table: BTreeSet<(Option<String>, String, u32)>,
+    table: BTreeSet<(Option<String>, String, u32)>,
+    /// What decides before the weights.
+    affinities: Vec<RouteStatus>,
     /// A replica of the candidate that is not as it should be, and why.
     pub(super) unwell: Option<(usize, String)>,
     /// How many of them are not, or were not.
@@ -49,8 +52,11 @@ impl Seen {
             table: listed
                 .map(|b| (b.host.clone(), b.name.clone(), b.weight))
                 .collect(),
+            affinities: status.routes.clone(),
             ..Self::default()
         };
+        let marked = status.routes.iter().flat_map(|route| &route.matches);
+        let marked: BTreeSet<&String> = marked.flat_map(|marked| &marked.backends).collect();
         let now = Timestamp::now();
         for (index, container) in containers.iter().enumerate() {
             let known = || status.backends.iter().filter(|b| b.name == container.name);
@@ -68,6 +74,7 @@ impl Seen {
                 side,
                 is_ready: replica.health == Health::Ready,
                 weight: backend.filter(|b| !b.draining).map(|b| b.weight),
+                is_marked: marked.contains(&container.name),
                 in_flight: known().map(|b| b.in_flight).max().unwrap_or(0),
                 is_listed: known().next().is_some(),
                 is_leaving: is_leaving(&container.name),
@@ -76,6 +83,19 @@ impl Seen {
         }
         seen.containers = containers;
         seen
+    }
+
+    /// Whether the table in force says just this.
+    pub(super) fn says(&self, routes: &[Route]) -> bool {
+        let listed = routes.iter().flat_map(|route| {
+            let listed = route.backends.iter();
+            listed.map(|b| (route.host.clone(), b.name.clone(), b.weight))
+        });
+        listed.collect::<BTreeSet<_>>() == self.table
+            && routes
+                .iter()
+                .filter_map(RouteStatus::of)
+                .eq(self.affinities.iter().cloned())
     }
 
     /// Notes what is wrong with a replica of the candidate.
