@@ -5,6 +5,7 @@
 //! update, and we watch it to its end. A record beside them, a ConfigMap, says which objects the release has.
 
 mod api;
+mod apply;
 mod connect;
 mod drift;
 mod error;
@@ -15,15 +16,18 @@ mod ready;
 mod record;
 mod release;
 mod rollout;
+pub(crate) mod sets;
 
 use bus::aggregates::Log;
 use container_stage::outcome::chain;
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::platform::{KubernetesTarget, PlatformSpec, Target};
 use domain::run::Run;
-use domain::spec::{Deploy, Strategy};
+use domain::spec::Deploy;
+use engine::labels::Labels;
 use source::Source;
 
+use crate::analysis::Sources;
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 use api::Cluster;
@@ -34,19 +38,27 @@ pub(crate) use rollout::Rollout;
 
 /// What the file asks for and this target does not do; for the log of the rollout.
 pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
-    let strategy = match &deploy.strategy {
-        Strategy::Rolling(_) => None,
-        Strategy::BlueGreen(_) => Some("blue_green"),
-        Strategy::Canary(_) => Some("canary"),
-    };
-    let strategy = strategy.map(|name| {
-        format!("note: the strategy `{name}` is not done yet; this is a rolling update of the Deployment")
-    });
     let pids = deploy.resources.pids.map(|_| {
         "note: `resources.pids` has no effect on a Kubernetes target; its nodes limit processes"
             .to_owned()
     });
-    strategy.into_iter().chain(pids).collect()
+    pids.into_iter().collect()
+}
+
+/// Where the version that comes after `before` is looked at before it has traffic: `http://NAME-preview.NAMESPACE...`.
+pub(crate) fn preview_address(before: &Wanted) -> String {
+    let address = before.address.as_deref().unwrap_or_default();
+    match address.split_once('.') {
+        Some((name, rest)) => format!("{name}-preview.{rest}"),
+        None => String::new(),
+    }
+}
+
+/// A service on a cluster.
+pub(crate) struct Deployed {
+    pub(crate) key: (EnvironmentName, ServiceName),
+    /// The version before is there, too, without traffic.
+    pub(crate) keeps_old: bool,
 }
 
 /// The clusters of a platform.
@@ -76,6 +88,11 @@ impl Kubernetes {
         Rollout::new(self, target, wanted, voice)
     }
 
+    /// Where the numbers of an analysis come from. Containers carry `labels`.
+    pub(crate) fn sources(&self, labels: Labels) -> Sources {
+        Sources::new(None, self.platform.clone(), None, labels)
+    }
+
     /// Removes everything of a service from an environment.
     pub(crate) async fn remove(&self, wanted: &Wanted) -> Result<(), ClusterError> {
         let cluster = self.cluster(&wanted.environment).await?;
@@ -87,14 +104,36 @@ impl Kubernetes {
         let objects = record.objects.iter().rev();
         for id in objects.chain([&record::id(&wanted.service)]) {
             cluster
-                .delete_ours(id, |found| rollout::is_ours(found, wanted))
+                .delete_ours(id, |found| apply::is_ours(found, wanted))
                 .await?;
         }
         Ok(())
     }
 
+    /// Removes what was kept of the version before, as long as nothing else `begins`.
+    pub(crate) async fn remove_kept(
+        &self,
+        current: &Wanted,
+        begins: impl AsyncFn() -> bool,
+    ) -> Result<(), ClusterError> {
+        let cluster = self.cluster(&current.environment).await?;
+        let record = Record::read(&cluster, &current.service, &current.environment).await?;
+        let Some(record) = record.filter(|record| record.complete) else {
+            return Ok(());
+        };
+        for old in record.kept.iter().rev() {
+            if begins().await {
+                return Ok(());
+            }
+            cluster
+                .delete_ours(old, |found| apply::is_ours(found, current))
+                .await?;
+        }
+        record.without_kept().write(&cluster, current).await
+    }
+
     /// Every service that is deployed to a cluster that answers.
-    pub(crate) async fn deployed(&self) -> Vec<(EnvironmentName, ServiceName)> {
+    pub(crate) async fn deployed(&self) -> Vec<Deployed> {
         let mut deployed = Vec::new();
         for environment in self.environments() {
             let records = async {
@@ -103,8 +142,10 @@ impl Kubernetes {
             };
             match records.await {
                 Ok(records) => {
-                    let services = records.into_keys();
-                    deployed.extend(services.map(|service| (environment.clone(), service)));
+                    deployed.extend(records.into_iter().map(|(service, record)| Deployed {
+                        key: (environment.clone(), service),
+                        keeps_old: record.complete && !record.kept.is_empty(),
+                    }));
                 }
                 Err(error) => tracing::debug!("no look at {environment}: {}", chain(&error)),
             }

@@ -14,6 +14,7 @@ use crate::converge::scale;
 use crate::docker::{Deployed, Docker, status_of};
 use crate::error::TargetError;
 use crate::kept;
+use crate::kubernetes;
 use crate::rolling::{Step, next};
 use crate::service::Deployer;
 use crate::take_back::Abandoned;
@@ -44,8 +45,8 @@ pub(crate) async fn for_ever(deployer: &Deployer) {
                 ),
             }
         }
-        for key in deployer.targets.kubernetes.deployed().await {
-            look_at_cluster(deployer, &key).await;
+        for deployed in deployer.targets.kubernetes.deployed().await {
+            look_at_cluster(deployer, &deployed).await;
         }
     }
 }
@@ -112,20 +113,29 @@ async fn look_at_all(
     still_well
 }
 
-/// Ends an abandoned rollout. Everything else is mended by the cluster itself.
-async fn look_at_cluster(deployer: &Deployer, key: &(EnvironmentName, ServiceName)) {
-    let rollouts = match deployer.rollouts.get(key).await {
-        Ok(Some(rollouts)) if rollouts.active.is_some() || rollouts.restoring.is_some() => rollouts,
-        _ => return,
+/// Ends an abandoned rollout, and removes what was kept for long enough. Everything else is mended by the cluster
+/// itself.
+async fn look_at_cluster(deployer: &Deployer, deployed: &kubernetes::Deployed) {
+    let (key, now) = (&deployed.key, Timestamp::now());
+    let Ok(Some(rollouts)) = deployer.rollouts.get(key).await else {
+        return;
     };
-    if let Err(error) = end_abandoned(deployer, key, &rollouts).await {
+    if rollouts.active.is_some() || rollouts.restoring.is_some() {
+        if let Err(error) = end_abandoned(deployer, key, &rollouts).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "an abandoned rollout of {} in {} stays",
+                key.1,
+                key.0
+            );
+        }
+    } else if deployed.keeps_old
+        && rollouts.kept.as_ref().is_none_or(|kept| kept.is_over(now))
+        && let Err(error) = kept::remove_from_cluster(deployer, key, &rollouts).await
+    {
         let error = &error as &dyn std::error::Error;
-        tracing::warn!(
-            error,
-            "an abandoned rollout of {} in {} stays",
-            key.1,
-            key.0
-        );
+        tracing::warn!(error, "the earlier version of {} in {} stays", key.1, key.0);
     }
 }
 

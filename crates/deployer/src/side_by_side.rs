@@ -9,9 +9,9 @@ use domain::spec::{Analysis, Strategy, TimeSpan};
 use domain::stage::{Failure, Outcome};
 use worker::Work;
 
-use crate::analysis::Watch;
-use crate::docker::sets::Sets;
-use crate::docker::{Docker, names};
+use crate::analysis::{Sources, Watch};
+use crate::docker;
+use crate::kubernetes;
 use crate::on_deploy::{succeeded, with_reason};
 use crate::origin::wanted_of;
 use crate::service::Deployer;
@@ -23,8 +23,8 @@ use crate::wanted::Wanted;
 /// How long a step waits for a verdict, after its time.
 const PATIENCE: TimeSpan = TimeSpan::from_secs(600);
 
-/// The steps of a rollout that begins. Where the target can't shift traffic, or there is nothing to shift it from (the
-/// version that is there is the same, or its configuration is not known any more), replicas are replaced in batches.
+/// The steps of a rollout that begins. Where there is nothing to shift traffic from (the version that is there is the
+/// same, or its configuration is not known any more), replicas are replaced in batches.
 pub(crate) async fn plan(
     deployer: &Deployer,
     wanted: &Wanted,
@@ -34,7 +34,6 @@ pub(crate) async fn plan(
     let Some(current) = rollouts.current() else {
         return Ok(Plan::compile(&wanted.deploy.strategy, Beginning::Nothing));
     };
-    let place = deployer.targets.of(&wanted.environment);
     let before = wanted_of(deployer, current, &wanted.environment).await?;
     let is_another = before.is_some_and(|before| before.key() != wanted.key());
     let beginning = if placement.is_rollback {
@@ -42,7 +41,7 @@ pub(crate) async fn plan(
     } else {
         Beginning::Older
     };
-    Ok(if is_another && matches!(place, Ok(Place::Docker(_))) {
+    Ok(if is_another {
         Plan::compile(&wanted.deploy.strategy, beginning)
     } else {
         Plan::compile(&Strategy::Rolling(wanted.rolling()), beginning)
@@ -68,26 +67,46 @@ pub(crate) async fn roll_out(
     voice: &Voice<'_>,
 ) -> Result<Option<Outcome>, bus::Error> {
     let place = deployer.targets.of(&wanted.environment);
-    let (Some(before), Some(active), Ok(Place::Docker(docker))) =
-        (started.current(), &started.active, place)
+    let (Some(before), Some(active), Ok(place)) = (started.current(), &started.active, place)
     else {
         return Ok(None);
     };
     let Some(before) = wanted_of(deployer, before, &wanted.environment).await? else {
         return Ok(None);
     };
-    let mut sets = Sets::new(docker, &before, wanted, active.at, voice);
+    let router = match place {
+        Place::Docker(_) => Router::Exact,
+        Place::Kubernetes(..) => Router::ByReplicas,
+    };
     let drive = Drive {
         deployer,
         key,
         run: &active.run,
-        terms: terms(wanted, &before),
+        terms: terms(wanted, &before, router),
         before: &before.version,
         stop: &work.stop,
         voice,
     };
-    let watch = watch(docker, work, wanted, &before);
-    Ok(Some(match drive.to_the_end(&mut sets, watch).await? {
+    let labels = stage_labels(work);
+    let driven = match place {
+        Place::Docker(docker) => {
+            let mut sets = docker::sets::Sets::new(docker, &before, wanted, active.at, voice);
+            let sources = docker.sources(&wanted.environment, labels);
+            let preview = docker::names::preview_address(wanted);
+            let watch = watch(wanted, &before, preview, sources);
+            drive.to_the_end(&mut sets, watch).await?
+        }
+        Place::Kubernetes(kubernetes, target) => {
+            let plan = started.progress.as_ref().map(|progress| &progress.plan);
+            let keeps_old = plan.is_some_and(|plan| plan.keeps_old().is_some());
+            let mut sets =
+                kubernetes::sets::Sets::new(kubernetes, target, &before, wanted, keeps_old, voice);
+            let preview = kubernetes::preview_address(&before);
+            let watch = watch(wanted, &before, preview, kubernetes.sources(labels));
+            drive.to_the_end(&mut sets, watch).await?
+        }
+    };
+    Ok(Some(match driven {
         Driven::Complete { address } => succeeded(wanted, address, false),
         Driven::RolledBack {
             reason,
@@ -107,11 +126,11 @@ pub(crate) async fn roll_out(
     }))
 }
 
-fn terms(wanted: &Wanted, before: &Wanted) -> Terms {
+fn terms(wanted: &Wanted, before: &Wanted, router: Router) -> Terms {
     Terms {
         replicas: wanted.deploy.replicas.max(1),
         stable_replicas: before.deploy.replicas.max(1),
-        router: Router::Exact,
+        router,
         deadline: time(wanted.deadline()),
         drain: time(wanted.drain().max(before.drain())),
         patience: analysis(wanted).map_or(PATIENCE, Watch::patience),
@@ -127,15 +146,14 @@ fn analysis(wanted: &Wanted) -> Option<&Analysis> {
     }
 }
 
-fn watch(docker: &Docker, work: &Work, wanted: &Wanted, before: &Wanted) -> Option<Watch> {
+fn watch(wanted: &Wanted, before: &Wanted, preview: String, sources: Sources) -> Option<Watch> {
     let subject = Subject {
         service: wanted.service.clone(),
         environment: wanted.environment.clone(),
         version: wanted.version.clone(),
         stable: before.version.clone(),
-        address: names::preview_address(wanted),
+        address: preview,
     };
-    let sources = docker.sources(&wanted.environment, stage_labels(work));
     Some(Watch::new(analysis(wanted)?, subject, sources))
 }
 

@@ -4,6 +4,8 @@
 //! Everything that a step depends on is in the events or seen on the target, so another deployer goes on where one
 //! stopped, and what people ask for (pause, promote, abort) is found among the events at the next look.
 
+pub(crate) mod since;
+
 use std::time::Duration;
 
 use container_stage::outcome::chain;
@@ -31,6 +33,10 @@ pub(crate) trait SideBySide {
     async fn look(&mut self, way: Way) -> Result<Look, TargetError>;
     /// Brings about what was decided after the last look, as far as it goes at once.
     async fn bring_about(&mut self, decision: &Decision) -> Result<(), TargetError>;
+    /// The terms, with what the last look says about them.
+    fn terms(&self, terms: Terms) -> Terms {
+        terms
+    }
     /// Whether nothing is left of what was to be removed.
     fn is_settled(&self) -> bool;
     /// After an error: what is remembered of the target may not be true any more.
@@ -285,7 +291,8 @@ impl Drive<'_> {
         if let Some(act) = judged {
             return Ok(Stepped::Judged(act));
         }
-        let decision = decide(progress, &look.observed, &self.terms, now);
+        let terms = target.terms(self.terms);
+        let decision = decide(progress, &look.observed, &terms, now);
         target.bring_about(&decision).await?;
         Ok(Stepped::Decided(Box::new((decision, look))))
     }

@@ -12,7 +12,7 @@ mod replicas;
 mod requests;
 mod steps;
 
-pub use decide::{Decision, Next, Observed, Router, Set, Sizes, Terms, decide};
+pub use decide::{Decision, Next, Observed, Router, Set, Sizes, Terms, decide, share};
 pub use evidence::Evidence;
 pub use kept::Kept;
 pub use progress::{Abort, Act, Judgement, Paused, Progress};

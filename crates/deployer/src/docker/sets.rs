@@ -96,7 +96,7 @@ impl<'a> Sets<'a> {
         let port = self.stable.deploy.port.unwrap_or(super::ports::PUBLISHED);
         self.edge = Some(Edge::ensure(self.docker, self.stable, port).await?);
         // While the image was fetched nothing could get ready.
-        self.memory.advanced_at = Timestamp::now();
+        self.memory.since.prepared();
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl<'a> Sets<'a> {
     /// Replicas of both versions that do not run, or can't, are replaced: those of the candidate once, before anything
     /// else, and those of the stable set again when it has to take over.
     fn clear(&mut self, way: Way) {
-        let turned = self.memory.way.is_some_and(|before| before != way);
+        let turned = self.memory.since.way().is_some_and(|before| before != way);
         let is_first = !std::mem::replace(&mut self.memory.is_cleared, true);
         let both = self.seen.members.iter_mut().zip(&self.seen.containers);
         for (member, container) in both {
@@ -223,12 +223,13 @@ impl<'a> Sets<'a> {
     /// Puts a table in force, if it says something else than the one that is.
     async fn route(&mut self, places: &[Place], decision: &Decision) -> Result<(), TargetError> {
         // A canary can be looked at, too, as long as it has not all the traffic anyway.
-        let is_canary = self.memory.way == Some(Way::Forth) && decision.weight < Percent::ALL;
+        let is_canary =
+            self.memory.since.way() == Some(Way::Forth) && decision.weight < Percent::ALL;
         let preview = (decision.preview || is_canary) && places.iter().any(Place::is_candidate);
         let previews = preview.then(|| names::preview_hosts(self.candidate));
         let split = Split {
             strategy: &self.candidate.deploy.strategy,
-            way: self.memory.way.unwrap_or(Way::Forth),
+            way: self.memory.since.way().unwrap_or(Way::Forth),
             weight: decision.weight,
             previews: previews.into_iter().flatten().collect(),
         };
@@ -323,7 +324,7 @@ impl SideBySide for Sets<'_> {
                 candidate: layout::set(members, Side::Candidate, is_idle(Side::Candidate)),
                 failed: self.seen.unwell.as_ref().map(|(_, why)| why.clone()),
                 weight: layout::weight(members),
-                advanced_at: self.memory.advanced_at,
+                advanced_at: self.memory.since.advanced_at(),
             },
             waiting_for: self.waiting_for(&status),
             traffic: Some(of_status(

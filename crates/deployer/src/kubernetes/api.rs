@@ -12,7 +12,7 @@ use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 
 use super::error::{ClusterError, is_absent, is_without_namespace};
@@ -20,6 +20,9 @@ use super::objects::{INSTALLED, ObjectId, Server};
 
 /// Versions of Kubernetes from which a container can be told to sleep.
 const SLEEPS: (u32, u32) = (1, 30);
+
+/// Who manages the numbers of replicas while a rollout is under way.
+const SCALER: &str = "slipway-rollout";
 
 /// How an object is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +126,29 @@ impl Cluster {
             Ok(applied) => Ok(applied),
             Err(error) => Err(ClusterError::of(doing, &error)),
         }
+    }
+
+    /// Gives a Deployment that is there another number of replicas, whoever else has set one.
+    pub(super) async fn scale(&self, id: &ObjectId, replicas: u32) -> Result<(), ClusterError> {
+        self.apply_scale(id, json!({ "replicas": replicas })).await
+    }
+
+    /// Leaves the number of replicas to whoever else has set it.
+    pub(super) async fn let_scale(&self, id: &ObjectId) -> Result<(), ClusterError> {
+        self.apply_scale(id, json!({})).await
+    }
+
+    async fn apply_scale(&self, id: &ObjectId, spec: Json) -> Result<(), ClusterError> {
+        let doing = format!("scaling {id}");
+        let api = self.of_kind(id, &doing).await?;
+        let object = json!({
+            "apiVersion": id.api_version, "kind": id.kind, "metadata": { "name": id.name }, "spec": spec,
+        });
+        let params = PatchParams::apply(SCALER).force();
+        let scaled = api.patch(&id.name, &params, &Patch::Apply(&object)).await;
+        scaled
+            .map(drop)
+            .map_err(|error| ClusterError::of(doing, &error))
     }
 
     /// An object of any kind, if it is there.

@@ -48,7 +48,11 @@ pub(super) async fn look(
     Ok(seen)
 }
 
-async fn deployment(cluster: &Cluster, id: &ObjectId) -> Result<Option<Workload>, ClusterError> {
+/// Looks at a Deployment, if it is there.
+pub(super) async fn deployment(
+    cluster: &Cluster,
+    id: &ObjectId,
+) -> Result<Option<Workload>, ClusterError> {
     let Some(found) = cluster.get::<Deployment>(&id.name).await? else {
         return Ok(None);
     };

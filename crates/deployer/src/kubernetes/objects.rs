@@ -1,5 +1,6 @@
 //! The Kubernetes objects of a release: generated from `deploy:`, or the team's own with the image filled in. Pure.
 
+mod apart;
 mod configuration;
 mod generated;
 mod labels;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use apart::pin;
+use apart::{Apart, apart};
 pub(crate) use generated::generated;
 use labels::mark;
 pub(crate) use labels::{INSTALLED, annotation, label};
@@ -57,7 +60,15 @@ impl std::fmt::Display for ObjectId {
 /// All objects of a version in an environment, in the order in which they are applied.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Release {
+    /// What is applied at once.
     pub(crate) objects: Vec<Json>,
+    /// Services that lead to this version's pods only; applied once these are ready.
+    pub(crate) pinned: Vec<Json>,
+    /// The Service by which the version is looked at before it has traffic. None of its objects: it is there only
+    /// during a rollout.
+    pub(crate) preview: Option<Json>,
+    /// The label of its pods that no other version's have.
+    pub(crate) set: String,
     /// Where the service answers; empty if it takes no traffic.
     pub(crate) address: String,
     /// What tells these objects from those of every other release.
@@ -66,27 +77,57 @@ pub(crate) struct Release {
 
 impl Release {
     /// Puts objects in order and gives them our labels.
-    fn new(wanted: &Wanted, mut objects: Vec<Json>, address: String) -> Self {
+    fn new(
+        wanted: &Wanted,
+        place: &Place,
+        objects: Vec<Json>,
+        address: String,
+    ) -> Result<Self, Impossible> {
+        let Apart {
+            mut objects,
+            mut pinned,
+            mut preview,
+            set,
+        } = apart(wanted, place, objects)?;
         objects.sort_by_key(rank);
         // Before the marks: they name the run, and a release is the same whoever brings it.
         let mut hash = Sha256::new();
-        for object in &objects {
+        for object in objects.iter().chain(&pinned) {
             hash.update(object.to_string());
             hash.update([0]);
         }
-        for object in &mut objects {
+        for object in objects.iter_mut().chain(&mut pinned).chain(&mut preview) {
             mark(object, wanted);
         }
-        Self {
+        Ok(Self {
             objects,
+            pinned,
+            preview,
+            set,
             address,
             key: hex::encode(hash.finalize())[..10].to_owned(),
-        }
+        })
     }
 
     /// The objects' identities.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> {
-        self.objects.iter().map(ObjectId::of)
+        self.objects.iter().chain(&self.pinned).map(ObjectId::of)
+    }
+
+    /// The Deployment whose pods are the version's set, where it has just one.
+    pub(crate) fn deployment(&self) -> Option<&Json> {
+        let is_it = |object: &&Json| {
+            let set = object.pointer("/spec/template/metadata/labels/slipway.set");
+            object["kind"] == "Deployment" && set.is_some_and(|set| *set == self.set.as_str())
+        };
+        let mut found = self.objects.iter().filter(is_it);
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// One of its Services.
+    pub(crate) fn service(&self, name: &str) -> Option<&Json> {
+        let mut all = self.objects.iter().chain(&self.pinned);
+        all.find(|object| object["kind"] == "Service" && object["metadata"]["name"] == name)
     }
 }
 

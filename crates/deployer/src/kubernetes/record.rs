@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::api::{Cluster, Mode};
+use super::apply::is_ours;
 use super::error::ClusterError;
 use super::objects::{INSTALLED, Impossible, ObjectId, Release, label};
+use crate::voice::Voice;
 use crate::wanted::Wanted;
 
 /// The label of a record's role.
@@ -31,6 +33,9 @@ pub(super) struct Record {
     pub(super) complete: bool,
     /// Its objects, and those of earlier releases that are not removed yet.
     pub(super) objects: Vec<ObjectId>,
+    /// Those of them that are of the version before and stay for a while, to go back to it at once.
+    #[serde(default)]
+    pub(super) kept: Vec<ObjectId>,
     /// What tells which fields of an object are ours, by the object's kind and name: it changes when
     /// somebody changes one of them.
     #[serde(default)]
@@ -54,6 +59,7 @@ impl Record {
             address: release.address.clone(),
             complete: false,
             objects,
+            kept: Vec::new(),
             held: before.map(|b| b.held.clone()).unwrap_or_default(),
         }
     }
@@ -68,12 +74,45 @@ impl Record {
             .filter(|old| !release.ids().any(|new| new.is_same(old)))
     }
 
+    /// Removes the objects that a release does not have, but for those that are kept.
+    pub(super) async fn prune(
+        &self,
+        cluster: &Cluster,
+        release: &Release,
+        kept: &[ObjectId],
+        wanted: &Wanted,
+        voice: &Voice<'_>,
+    ) -> Result<(), ClusterError> {
+        for old in self.left_over(release).filter(|old| !kept.contains(old)) {
+            if cluster
+                .delete_ours(old, |found| is_ours(found, wanted))
+                .await?
+            {
+                voice.say(&format!("removing {old}")).await;
+            }
+        }
+        Ok(())
+    }
+
     /// The record when nothing else is left.
-    pub(super) fn complete(mut self, release: &Release) -> Self {
+    pub(super) fn complete(self, release: &Release) -> Self {
+        self.complete_beside(release, &[])
+    }
+
+    /// The record when nothing else is left but some objects of the version before, which are kept for a while.
+    pub(super) fn complete_beside(mut self, release: &Release, kept: &[ObjectId]) -> Self {
         self.complete = true;
-        self.objects = release.ids().collect();
+        self.objects = release.ids().chain(kept.iter().cloned()).collect();
+        self.kept = kept.to_vec();
         let keys: Vec<String> = self.objects.iter().map(ToString::to_string).collect();
         self.held.retain(|key, _| keys.contains(key));
+        self
+    }
+
+    /// The record when what was kept is gone.
+    pub(super) fn without_kept(mut self) -> Self {
+        let kept = std::mem::take(&mut self.kept);
+        self.objects.retain(|id| !kept.contains(id));
         self
     }
 

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use domain::platform::KubernetesTarget;
 use domain::stage::Failure;
-use kube::api::DynamicObject;
 use tokio::time::Instant;
 
 use super::Kubernetes;
-use super::api::{Cluster, Mode};
-use super::drift;
+use super::api::Cluster;
+use super::apply;
 use super::error::ClusterError;
 use super::look::look;
-use super::objects::{INSTALLED, ObjectId, Release, is_workload, label};
+use super::objects::{ObjectId, Release, is_workload};
 use super::ready::{Output, Verdict, judge, suspect};
 use super::record::{self, Record};
 use super::release::release;
@@ -51,6 +50,8 @@ struct Applied {
     workloads: Vec<ObjectId>,
     /// The same release was complete before.
     was_there: bool,
+    /// What others changed is overwritten.
+    force: bool,
 }
 
 impl<'a> Rollout<'a> {
@@ -133,25 +134,22 @@ impl<'a> Rollout<'a> {
         let before = Record::read(&cluster, &wanted.service, &wanted.environment).await?;
         let mut coming = Record::coming(wanted, &release, before.as_ref());
         let untouched = before.is_some_and(|b| b.complete && b.key == release.key);
+        // Back must be possible whatever somebody did meanwhile.
+        let force = wanted.returns || self.target.overwrite_changes;
         if !(wanted.returns && untouched) {
             let probe = record::to_map(&coming, &wanted.service, &wanted.environment);
             cluster.ensure_namespace(&probe).await?;
-            // Back must be possible whatever somebody did meanwhile.
-            let force = wanted.returns || self.target.overwrite_changes;
             if !wanted.returns {
-                for object in &release.objects {
-                    cluster.apply(object, Mode { dry: true, force }).await?;
-                }
+                apply::check(
+                    &cluster,
+                    release.objects.iter().chain(&release.pinned),
+                    force,
+                )
+                .await?;
             }
             coming.write(&cluster, wanted).await?;
-            for object in &release.objects {
-                let id = ObjectId::of(object);
-                self.voice
-                    .say(&format!("applying {id} in {}", cluster.namespace))
-                    .await;
-                let applied = cluster.apply(object, Mode { dry: false, force }).await?;
-                coming.held.insert(id.to_string(), drift::held(&applied));
-            }
+            let held = apply::all(&cluster, &release.objects, force, self.voice).await?;
+            coming.held.extend(held);
         }
         let workloads = release.ids().filter(|id| is_workload(&id.kind)).collect();
         Ok(Applied {
@@ -160,10 +158,11 @@ impl<'a> Rollout<'a> {
             record: coming,
             workloads,
             was_there: untouched,
+            force,
         })
     }
 
-    /// Removes what the release does not have any more, and says that it is complete.
+    /// Lets its Services lead to the release, removes what it does not have any more, and says that it is complete.
     async fn complete(&self) -> Result<Converged, ClusterError> {
         let Some(applied) = &self.applied else {
             return Err(ClusterError::Away {
@@ -171,26 +170,23 @@ impl<'a> Rollout<'a> {
                 why: "it is not applied".to_owned(),
             });
         };
-        for old in applied.record.left_over(&applied.release) {
-            if applied
-                .cluster
-                .delete_ours(old, |found| is_ours(found, self.wanted))
-                .await?
-            {
-                self.voice.say(&format!("removing {old}")).await;
-            }
-        }
-        let record = applied.record.clone().complete(&applied.release);
-        record.write(&applied.cluster, self.wanted).await?;
+        let (cluster, release) = (&applied.cluster, &applied.release);
+        let mut record = applied.record.clone();
+        let pinned = apply::all(cluster, &release.pinned, applied.force, self.voice).await?;
+        record.held.extend(pinned);
+        record
+            .prune(cluster, release, &[], self.wanted, self.voice)
+            .await?;
+        record.complete(release).write(cluster, self.wanted).await?;
         Ok(Converged::Done {
-            address: applied.release.address.clone(),
+            address: release.address.clone(),
             was_there: applied.was_there && self.said.is_empty(),
         })
     }
 
     async fn failed(&self, reason: String, output: Option<Output>) -> Converged {
         let last_lines = match (output, &self.applied) {
-            (Some(output), Some(applied)) => last_lines(&applied.cluster, &output).await,
+            (Some(output), Some(applied)) => apply::last_lines(&applied.cluster, &output).await,
             _ => Vec::new(),
         };
         Converged::Failed {
@@ -200,27 +196,4 @@ impl<'a> Rollout<'a> {
             how: Ended::Red,
         }
     }
-}
-
-/// The last lines of a container; of the run of it that is there, if that before is gone.
-async fn last_lines(cluster: &Cluster, output: &Output) -> Vec<String> {
-    let lines = async |previous| {
-        cluster
-            .last_lines(&output.pod, &output.container, previous, Failure::MAX_LINES)
-            .await
-    };
-    let read = match lines(output.previous).await {
-        Err(_) if output.previous => lines(false).await,
-        other => other,
-    };
-    read.unwrap_or_else(|error| vec![format!("(its output can't be had: {error})")])
-}
-
-/// Whether an object is of this service in this environment.
-pub(super) fn is_ours(found: &DynamicObject, wanted: &Wanted) -> bool {
-    let labels = found.metadata.labels.clone().unwrap_or_default();
-    let is = |name: &str, value: &str| labels.get(name).is_some_and(|own| own == value);
-    is(label::MANAGED_BY, INSTALLED)
-        && is(label::ENVIRONMENT, wanted.environment.as_str())
-        && is(label::SERVICE, wanted.service.as_str())
 }

@@ -100,6 +100,27 @@ impl Cluster {
         Ok(versions)
     }
 
+    /// The names of the pods of a version that are not being removed.
+    pub(crate) async fn pod_names(&self, version: &str) -> Result<Vec<String>> {
+        let pods = self.of::<Pod>().list(&ListParams::default()).await?;
+        let of_version = pods.iter().filter(|pod| {
+            pod.metadata.deletion_timestamp.is_none()
+                && pod.annotations().get("slipway.version").map(String::as_str) == Some(version)
+        });
+        let mut names: Vec<String> = of_version.map(|pod| pod.name_any()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The Deployment of a version.
+    pub(crate) async fn deployment_of(&self, version: &str) -> Result<String> {
+        let all = self.of::<Deployment>().list(&ListParams::default()).await?;
+        let mut all = all.iter();
+        let found = all
+            .find(|d| d.annotations().get("slipway.version").map(String::as_str) == Some(version));
+        Ok(found.context("no such Deployment")?.name_any())
+    }
+
     /// The names of the ConfigMaps that hold variables.
     pub(crate) async fn settings(&self) -> Result<Vec<String>> {
         let mut names = self.names::<ConfigMap>().await?;

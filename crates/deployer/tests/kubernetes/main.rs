@@ -1,11 +1,14 @@
 //! Rollouts by the real deployer program on a real Kubernetes cluster, bus and registry.
 
 mod bench;
+mod blue_green;
+mod canary;
 mod cluster;
 mod crashes;
 mod failures;
 mod hands;
 mod manifests;
+mod people;
 mod rights;
 mod runs;
 mod updates;

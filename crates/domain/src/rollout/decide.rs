@@ -25,6 +25,14 @@ pub struct Set {
     pub is_idle: bool,
 }
 
+impl Set {
+    /// The same, and whether no request is under way.
+    #[must_use]
+    pub fn idle_if(self, is_idle: bool) -> Self {
+        Self { is_idle, ..self }
+    }
+}
+
 /// What is seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
@@ -202,7 +210,8 @@ impl Split {
 }
 
 /// The candidate's share where every ready replica gets as much as any other.
-pub(super) fn share(candidate: Set, stable: Set) -> Percent {
+#[must_use]
+pub fn share(candidate: Set, stable: Set) -> Percent {
     super::replicas::carried(
         candidate.ready,
         candidate.ready.saturating_add(stable.ready),

@@ -4,24 +4,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use domain::spec::{Percent, Testers};
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::layout::{self, Member, Side};
 use super::routes::Split;
 use crate::steps::Way;
+use crate::steps::since::{Both, Since};
 
 /// What is remembered from look to look.
 #[derive(Default)]
 pub(super) struct Memory {
     /// Since when replicas are to go.
     pub(super) leaving: HashMap<String, Instant>,
-    /// Since when no new requests go to the stable and to the candidate set.
-    unrouted: [Option<Instant>; 2],
-    pub(super) way: Option<Way>,
-    most_ready: u32,
-    /// When more replicas became ready than ever before.
-    pub(super) advanced_at: Timestamp,
+    pub(super) since: Since,
     /// Replicas that do not run were told to go.
     pub(super) is_cleared: bool,
     /// What was said of the traffic.
@@ -66,31 +61,27 @@ impl Default for Said {
 impl Memory {
     /// Takes in what a look shows.
     pub(super) fn remember(&mut self, members: &[Member], way: Way) {
-        for side in [Side::Stable, Side::Candidate] {
-            let since = &mut self.unrouted[place(side)];
-            *since = layout::is_unrouted(members, side).then(|| since.unwrap_or_else(Instant::now));
-        }
-        let coming = match way {
-            Way::Forth => Side::Candidate,
-            Way::Back => Side::Stable,
-        };
-        let ready = layout::set(members, coming, false).ready;
-        let is_new = self.way.replace(way) != Some(way);
-        if !is_new && ready > self.most_ready {
-            self.advanced_at = Timestamp::now();
-        }
-        if is_new || ready > self.most_ready {
-            self.most_ready = ready;
-        }
+        let ready = |side| layout::set(members, side, false).ready;
+        self.since.saw(
+            way,
+            Both {
+                stable: ready(Side::Stable),
+                candidate: ready(Side::Candidate),
+            },
+            Both {
+                stable: layout::is_unrouted(members, Side::Stable),
+                candidate: layout::is_unrouted(members, Side::Candidate),
+            },
+        );
     }
 
     /// Whether no request is under way at a version, or the time for that is over.
     pub(super) fn is_idle(&self, members: &[Member], side: Side, drain: Duration) -> bool {
-        self.unrouted[place(side)]
-            .is_some_and(|since| layout::is_at_rest(members, side) || since.elapsed() > drain)
+        let unrouted_for = self.since.unrouted_for();
+        let unrouted_for = match side {
+            Side::Candidate => unrouted_for.candidate,
+            Side::Stable | Side::Stray => unrouted_for.stable,
+        };
+        unrouted_for.is_some_and(|time| layout::is_at_rest(members, side) || time > drain)
     }
-}
-
-fn place(side: Side) -> usize {
-    usize::from(side == Side::Candidate)
 }

@@ -61,7 +61,7 @@ pub(crate) fn generated(wanted: &Wanted, place: &Place) -> Result<Release, Impos
     if wanted.deploy.replicas > 1 {
         objects.push(disruption_budget(wanted, place));
     }
-    Ok(Release::new(wanted, objects, address))
+    Release::new(wanted, place, objects, address)
 }
 
 fn deployment(wanted: &Wanted, place: &Place, container: &Json) -> Json {

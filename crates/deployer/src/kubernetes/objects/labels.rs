@@ -13,6 +13,8 @@ pub(crate) mod label {
     pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     pub(crate) const PART_OF: &str = "app.kubernetes.io/part-of";
     pub(crate) use engine::labels::{ENVIRONMENT, ROLE, SERVICE};
+    /// Which version's set a pod is of.
+    pub(crate) const SET: &str = "slipway.set";
 }
 
 /// Annotations.

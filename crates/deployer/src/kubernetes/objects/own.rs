@@ -3,7 +3,8 @@
 use domain::manifest::{Manifest, rename};
 use serde_json::{Value as Json, json};
 
-use super::{Impossible, ObjectId, Place, Release, hashed_name, is_workload};
+use super::apart::main_service;
+use super::{Impossible, ObjectId, Place, Release, hashed_name};
 use crate::wanted::Wanted;
 
 /// Set to `true` on a ConfigMap or Secret whose name must stay as it is, for something else knows it.
@@ -33,7 +34,7 @@ pub(crate) fn own(
     }
     hash_names(&mut objects);
     let address = address(&objects, wanted, place);
-    Ok(Release::new(wanted, objects, address))
+    Release::new(wanted, place, objects, address)
 }
 
 /// The `spec` of the pods that an object makes.
@@ -114,30 +115,9 @@ fn hash_names(objects: &mut [Json]) {
     }
 }
 
-/// The Service called like the service, or else the only one that leads to a pod with the image.
+/// Where the service answers; empty if nothing leads to it.
 fn address(objects: &[Json], wanted: &Wanted, place: &Place) -> String {
-    let runs_image = |object: &&Json| {
-        let containers = object.pointer("/spec/template/spec/containers");
-        let mut containers = containers.and_then(Json::as_array).into_iter().flatten();
-        is_workload(object["kind"].as_str().unwrap_or_default())
-            && containers.any(|c| c["image"] == place.image.as_str())
-    };
-    let leads_to = |service: &Json, workload: &Json| {
-        let selector = service["spec"]["selector"].as_object();
-        let labels = &workload["spec"]["template"]["metadata"]["labels"];
-        selector.is_some_and(|wanted| wanted.iter().all(|(k, v)| labels.get(k) == Some(v)))
-    };
-    let workloads: Vec<&Json> = objects.iter().filter(runs_image).collect();
-    let services: Vec<&Json> = objects
-        .iter()
-        .filter(|o| o["kind"] == "Service")
-        .filter(|service| workloads.iter().any(|workload| leads_to(service, workload)))
-        .collect();
-    let named = services
-        .iter()
-        .find(|s| s["metadata"]["name"] == wanted.service.as_str());
-    let only = services.first().filter(|_| services.len() == 1);
-    let Some(service) = named.or(only) else {
+    let Some(service) = main_service(objects, wanted, place) else {
         return String::new();
     };
     let name = service["metadata"]["name"].as_str().unwrap_or_default();

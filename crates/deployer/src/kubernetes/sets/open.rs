@@ -1,0 +1,212 @@
+//! The objects of both versions, and what is made before the first look: everything but Deployments and what decides
+//! about the traffic.
+
+use std::collections::BTreeMap;
+
+use domain::platform::KubernetesTarget;
+use serde_json::Value as Json;
+
+use super::super::Kubernetes;
+use super::super::api::Cluster;
+use super::super::apply;
+use super::super::error::ClusterError;
+use super::super::objects::{Impossible, ObjectId, Release, label, pin};
+use super::super::record::Record;
+use super::super::release::release;
+use crate::steps::Way;
+use crate::steps::since::Both;
+use crate::voice::Voice;
+use crate::wanted::Wanted;
+
+/// Both versions on the cluster.
+pub(super) struct Open {
+    pub(super) cluster: Cluster,
+    pub(super) way: Way,
+    pub(super) stable: Release,
+    /// `None` on the way back from what could never be made.
+    pub(super) candidate: Option<Release>,
+    /// The candidate's preview was brought in.
+    pub(super) is_shown: bool,
+    record: Record,
+}
+
+impl Open {
+    /// Nothing is changed unless the cluster would take all of the candidate's objects.
+    pub(super) async fn begin(
+        kubernetes: &Kubernetes,
+        target: &KubernetesTarget,
+        wanted: Both<&Wanted>,
+        way: Way,
+        voice: &Voice<'_>,
+    ) -> Result<Self, ClusterError> {
+        let cluster = kubernetes.cluster(&wanted.stable.environment).await?;
+        let stable = release(kubernetes, &cluster, target, wanted.stable).await?;
+        if stable.deployment().is_none() {
+            return Err(Impossible(format!(
+                "{} runs by something else than one Deployment, so that no other version can be beside it; deploy this \
+                 one with `strategy: rolling` first",
+                wanted.stable.version
+            ))
+            .into());
+        }
+        let candidate = release(kubernetes, &cluster, target, wanted.candidate).await;
+        let candidate = match candidate {
+            Ok(candidate) => Some(candidate),
+            Err(error) if way == Way::Back && error.is_users() => None,
+            Err(error) => return Err(error),
+        };
+        let (of, coming) = match (&candidate, way) {
+            (Some(candidate), Way::Forth) => (wanted.candidate, candidate),
+            _ => (wanted.stable, &stable),
+        };
+        let before = Record::read(&cluster, &of.service, &of.environment).await?;
+        let mut open = Self {
+            record: Record::coming(of, coming, before.as_ref()),
+            cluster,
+            way,
+            stable,
+            candidate,
+            is_shown: false,
+        };
+        if way == Way::Forth {
+            open.bring_in(wanted.candidate, target.overwrite_changes, voice)
+                .await?;
+        } else {
+            open.bring_back(wanted.stable, voice).await?;
+        }
+        Ok(open)
+    }
+
+    /// The Services that lead to the one version or to the other.
+    pub(super) fn switched(&self) -> Vec<String> {
+        let release = self.candidate.as_ref().unwrap_or(&self.stable);
+        let names = release
+            .pinned
+            .iter()
+            .map(|service| ObjectId::of(service).name);
+        names.collect()
+    }
+
+    /// The set that a Service leads to; `None` if it is not there, or leads to more than one.
+    pub(super) async fn set_of(&self, name: &str) -> Result<Option<String>, ClusterError> {
+        let service = self
+            .cluster
+            .get::<k8s_openapi::api::core::v1::Service>(name)
+            .await?;
+        let selector = service.and_then(|service| service.spec?.selector);
+        Ok(selector.and_then(|selector| selector.get(label::SET).cloned()))
+    }
+
+    async fn bring_in(
+        &mut self,
+        wanted: &Wanted,
+        force: bool,
+        voice: &Voice<'_>,
+    ) -> Result<(), ClusterError> {
+        let Some(candidate) = &self.candidate else {
+            return Ok(());
+        };
+        let cluster = &self.cluster;
+        let all = candidate.objects.iter().chain(&candidate.pinned);
+        apply::check(cluster, all.chain(&candidate.preview), force).await?;
+        // What was kept of an even earlier version would get traffic, too.
+        let is_known = |id: &&ObjectId| {
+            let mut known = self.stable.ids().chain(candidate.ids());
+            known.any(|other| other.is_same(id)) || is_preview(candidate, id)
+        };
+        let known: Vec<ObjectId> = self
+            .record
+            .objects
+            .iter()
+            .filter(is_known)
+            .cloned()
+            .collect();
+        self.record
+            .prune(cluster, candidate, &known, wanted, voice)
+            .await?;
+        self.record.objects = known;
+        if let Some(preview) = &candidate.preview
+            && !self
+                .record
+                .objects
+                .iter()
+                .any(|id| is_preview(candidate, id))
+        {
+            self.record.objects.push(ObjectId::of(preview));
+        }
+        self.record.write(cluster, wanted).await?;
+        for name in self.switched() {
+            let leads_to = self.set_of(&name).await?;
+            let is_decided = [&self.stable.set, &candidate.set]
+                .into_iter()
+                .any(|set| leads_to.as_ref() == Some(set));
+            if let Some(service) = self.stable.service(&name).filter(|_| !is_decided) {
+                apply::quietly(cluster, &pin(service.clone(), &self.stable.set)).await?;
+            }
+        }
+        let objects = without_sets(candidate, &[]);
+        let held = apply::all(cluster, objects, force, voice).await?;
+        self.record.held.extend(held);
+        Ok(())
+    }
+
+    async fn bring_back(&mut self, wanted: &Wanted, voice: &Voice<'_>) -> Result<(), ClusterError> {
+        self.record.write(&self.cluster, wanted).await?;
+        let switched = self.switched();
+        let objects = without_sets(&self.stable, &switched);
+        let held = apply::all(&self.cluster, objects, true, voice).await?;
+        self.record.held.extend(held);
+        Ok(())
+    }
+
+    /// Makes a version what there is: all of its objects as they are at rest, and nothing else but what is kept.
+    pub(super) async fn end(
+        &self,
+        release: &Release,
+        kept: &[ObjectId],
+        wanted: &Wanted,
+        voice: &Voice<'_>,
+    ) -> Result<(), ClusterError> {
+        let mut record = self.record.clone();
+        let switched = self.switched();
+        let services = release.objects.iter().filter(|o| is_one_of(o, &switched));
+        let last = release.deployment().into_iter().chain(services);
+        let mut held = BTreeMap::new();
+        for object in last.chain(&release.pinned) {
+            let id = ObjectId::of(object);
+            let applied = apply::quietly(&self.cluster, object).await?;
+            held.insert(id.to_string(), applied);
+            if id.kind == "Deployment" {
+                self.cluster.let_scale(&id).await?;
+            }
+        }
+        record.held.extend(held);
+        record
+            .prune(&self.cluster, release, kept, wanted, voice)
+            .await?;
+        let record = record.complete_beside(release, kept);
+        record.write(&self.cluster, wanted).await
+    }
+}
+
+fn is_preview(candidate: &Release, id: &ObjectId) -> bool {
+    let preview = candidate.preview.as_ref().map(ObjectId::of);
+    preview.is_some_and(|preview| preview.is_same(id))
+}
+
+fn is_one_of(object: &Json, services: &[String]) -> bool {
+    let id = ObjectId::of(object);
+    id.kind == "Service" && services.contains(&id.name)
+}
+
+/// Everything but the Deployment and Services that decide about the traffic.
+fn without_sets<'r>(
+    release: &'r Release,
+    switched: &'r [String],
+) -> impl Iterator<Item = &'r Json> {
+    let set = release.deployment().map(ObjectId::of);
+    let all = release.objects.iter();
+    all.filter(move |object| {
+        set.as_ref() != Some(&ObjectId::of(object)) && !is_one_of(object, switched)
+    })
+}

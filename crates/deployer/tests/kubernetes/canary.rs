@@ -1,0 +1,187 @@
+//! Canaries without a router: the numbers of replicas decide how much traffic each version gets.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use serde_json::json;
+use testkit::load::Load;
+
+use crate::bench::{Bench, answers, eventually, green, red};
+use crate::needs_cluster;
+
+/// Three replicas, and a quarter of the requests until a person lets it go on.
+const QUARTER: &str = "{ replicas: 3, ready: { http: /healthz }, drain: 1s, deadline: 60s, \
+                       strategy: { canary: { steps: [25%, pause, 100%] } } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_gets_its_share_by_replicas_and_then_all_without_a_failed_request() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let first = bench.deploy("1.0.0", &one, QUARTER).await?;
+    green(&bench.outcome(&first).await?);
+    let address = bench.reachable().await?;
+    let all_along = Load::start(address.clone(), 2, Some(100.0));
+
+    let second = bench.deploy("1.1.0", &two, QUARTER).await?;
+    bench.is_paused(&second).await?;
+    assert_eq!(
+        bench.cluster.versions().await?,
+        ["1.0.0", "1.0.0", "1.0.0", "1.1.0"]
+    );
+    let share = Load::start(address.clone(), 4, Some(200.0));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let share = share.stop().await;
+    share.assert_no_failures();
+    let of_two = share.by_body["two"] as f64 / share.total as f64;
+    assert!((0.1..0.45).contains(&of_two), "{:?}", share.by_body);
+    let preview = bench.cluster.address("shop-preview").await?;
+    answers(&preview, "two").await?;
+
+    bench.promote(&second, false).await?;
+    green(&bench.outcome(&second).await?);
+    assert_eq!(bench.cluster.versions().await?, ["1.1.0"; 3]);
+    answers(&address, "two").await?;
+    all_along.stop().await.assert_no_failures();
+    assert_eq!(bench.cluster.names::<Deployment>().await?.len(), 1);
+    assert_eq!(bench.cluster.names::<Service>().await?, ["shop"]);
+    assert_eq!(bench.live().await?[0].note, "");
+    let log = bench.log(&second).await?;
+    assert!(
+        log.contains("25% of the traffic goes to 1.1.0") && log.contains("waits for a person"),
+        "{log}"
+    );
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_canary_is_gone_while_the_version_before_serves() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let half = QUARTER.replace("25%", "60%");
+    let first = bench.deploy("1.0.0", &one, QUARTER).await?;
+    green(&bench.outcome(&first).await?);
+    let address = bench.reachable().await?;
+    let load = Load::start(address.clone(), 2, Some(100.0));
+    let second = bench.deploy("1.1.0", &two, &half).await?;
+    bench.is_paused(&second).await?;
+    let there = bench.cluster.versions().await?;
+    let new = there.iter().filter(|version| *version == "1.1.0").count();
+    assert!(new >= 2 && there.len() <= 4, "{there:?}");
+
+    bench.abort(&second, "the colour is wrong").await?;
+    let failure = red(bench.outcome(&second).await?);
+    assert!(
+        failure
+            .reason
+            .contains("the colour is wrong; 1.0.0 serves as before"),
+        "{failure:?}"
+    );
+    assert_eq!(bench.cluster.versions().await?, ["1.0.0"; 3]);
+    answers(&address, "one").await?;
+    load.stop().await.assert_no_failures();
+    assert_eq!(bench.cluster.names::<Deployment>().await?.len(), 1);
+    assert_eq!(bench.cluster.names::<Service>().await?, ["shop"]);
+    // The numbers of replicas are the release's again: whoever changes them is told.
+    assert_eq!(bench.live().await?[0].note, "");
+    let third = bench
+        .deploy(
+            "1.0.0",
+            &one,
+            &QUARTER.replace("replicas: 3", "replicas: 2"),
+        )
+        .await?;
+    green(&bench.outcome(&third).await?);
+    assert_eq!(bench.cluster.versions().await?, ["1.0.0"; 2]);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_crashes_is_taken_back_with_its_last_words() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let one = bench.server("one").await?;
+    let crashing = bench.image("two", "echo out of luck >&2; exit 3").await?;
+    let first = bench.deploy("1.0.0", &one, QUARTER).await?;
+    green(&bench.outcome(&first).await?);
+    let load = Load::start(bench.reachable().await?, 2, Some(100.0));
+    let second = bench.deploy("1.1.0", &crashing, QUARTER).await?;
+    let failure = red(bench.outcome(&second).await?);
+    let report = load.stop().await;
+    report.assert_no_failures();
+    assert!(!report.by_body.contains_key("two"));
+    assert!(failure.reason.contains("exit code 3"), "{failure:?}");
+    assert!(
+        failure
+            .last_lines
+            .iter()
+            .any(|line| line.contains("out of luck")),
+        "{failure:?}"
+    );
+    assert_eq!(bench.cluster.versions().await?, ["1.0.0"; 3]);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deployer_goes_on_at_the_step_where_one_was_killed() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let first = bench.deploy("1.0.0", &one, QUARTER).await?;
+    green(&bench.outcome(&first).await?);
+    let load = Load::start(bench.reachable().await?, 2, Some(100.0));
+    let second = bench.deploy("1.1.0", &two, QUARTER).await?;
+    bench.is_paused(&second).await?;
+    bench.kill_deployer().await?;
+    // Somebody scales meanwhile: the rollout goes on with its own numbers.
+    let name = bench.cluster.names::<Deployment>().await?;
+    let stable = bench.cluster.deployment_of("1.0.0").await?;
+    assert!(name.contains(&stable), "{name:?}");
+    bench
+        .cluster
+        .apply(&json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": stable }, "spec": { "replicas": 5 },
+        }))
+        .await?;
+    bench.promote(&second, false).await?;
+    bench.start_deployer()?;
+    green(&bench.finally(&second).await?);
+    load.stop().await.assert_no_failures();
+    assert_eq!(bench.cluster.versions().await?, ["1.1.0"; 3]);
+    assert_eq!(bench.rollouts().await?.history.len(), 2);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployer_that_is_killed_on_the_way_back_comes_to_its_end() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let most = QUARTER.replace("25%", "75%");
+    let first = bench.deploy("1.0.0", &one, QUARTER).await?;
+    green(&bench.outcome(&first).await?);
+    let load = Load::start(bench.reachable().await?, 2, Some(100.0));
+    let second = bench.deploy("1.1.0", &two, &most).await?;
+    bench.is_paused(&second).await?;
+    bench.abort(&second, "not this one").await?;
+    eventually("the way back begins", async || {
+        let log = bench.log(&second).await?;
+        Ok(log.contains("going back").then_some(()))
+    })
+    .await?;
+    bench.kill_deployer().await?;
+    bench.start_deployer()?;
+    red(bench.finally(&second).await?);
+    assert_eq!(bench.cluster.versions().await?, ["1.0.0"; 3]);
+    load.stop().await.assert_no_failures();
+    assert_eq!(bench.cluster.names::<Deployment>().await?.len(), 1);
+    bench.finish().await
+}
