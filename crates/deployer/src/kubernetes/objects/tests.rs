@@ -192,3 +192,74 @@ fn long_names_are_still_labels() {
     assert_eq!(labels[label::VERSION], "1.0.0-b");
     assert_eq!(labels[label::PART_OF], "Good-Things");
 }
+
+#[test]
+fn versions_of_a_canary_have_deployments_of_their_own_behind_one_service() {
+    let canary = "{ port: 80, replicas: 2, strategy: canary }";
+    let (one, scaled) = (made(canary), made(&canary.replace('2', "5")));
+    let other = made("{ port: 81, replicas: 2, strategy: canary }");
+    let deployment = object(&one, "Deployment");
+    let name = format!("shop-{}", one.set);
+    assert_eq!(deployment["metadata"]["name"], name.as_str());
+    assert_eq!(
+        deployment["spec"]["selector"]["matchLabels"][label::SET],
+        one.set.as_str()
+    );
+    assert_eq!(one.deployment(), Some(deployment));
+    assert_eq!(one.set, scaled.set, "more replicas are of the same set");
+    assert_ne!(one.set, other.set);
+    assert!(one.pinned.is_empty());
+    let selector = &object(&one, "Service")["spec"]["selector"];
+    assert_eq!(selector.get(label::SET), None);
+    let preview = one.preview.as_ref().unwrap();
+    assert_eq!(preview["metadata"]["name"], "shop-preview");
+    assert_eq!(preview["spec"]["selector"][label::SET], one.set.as_str());
+}
+
+#[test]
+fn the_service_of_a_blue_green_set_leads_to_it_alone_and_comes_last() {
+    let release = made("{ port: 80, strategy: blue_green }");
+    assert!(release.objects.iter().all(|o| o["kind"] != "Service"));
+    let [service] = release.pinned.as_slice() else {
+        panic!("{:?}", release.pinned);
+    };
+    assert_eq!(service["metadata"]["name"], "shop");
+    assert_eq!(
+        service["spec"]["selector"][label::SET],
+        release.set.as_str()
+    );
+    assert_eq!(release.service("shop"), Some(service));
+    assert!(release.ids().any(|id| id.kind == "Service"));
+}
+
+#[test]
+fn what_can_not_be_side_by_side_is_refused_with_a_way_out() {
+    let wanted_green = wanted("{ strategy: blue_green }");
+    let refused = generated(&wanted_green, &place(&wanted_green))
+        .unwrap_err()
+        .0;
+    assert!(refused.contains("`deploy.port`"), "{refused}");
+
+    let wanted = wanted("{ manifests: k8s, strategy: canary }");
+    let refusal = |text: &str| {
+        let files = BTreeMap::from([("a.yaml".to_owned(), text.to_owned())]);
+        let manifests = manifest::read("k8s", &files, "space").unwrap();
+        own(&wanted, &place(&wanted), manifests).unwrap_err().0
+    };
+    let deployment = |name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name} }}\nspec:\n  selector: {{ matchLabels: \
+             {{ app: {name} }} }}\n  template:\n    metadata: {{ labels: {{ app: {name} }} }}\n    spec: {{ containers: \
+             [{{ name: a, image: shop }}] }}\n"
+        )
+    };
+    let two = refusal(&format!("{}---\n{}", deployment("web"), deployment("jobs")));
+    assert!(
+        two.contains("Deployment web") && two.contains("Deployment jobs"),
+        "{two}"
+    );
+    let scaler = "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: { name: up }\nspec: \
+                  { maxReplicas: 3, scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: web } }\n";
+    let scaled = refusal(&format!("{}---\n{scaler}", deployment("web")));
+    assert!(scaled.contains("HorizontalPodAutoscaler up"), "{scaled}");
+}
