@@ -11,7 +11,7 @@ use std::time::Duration;
 use container_stage::outcome::chain;
 use domain::analysis::judge;
 use domain::ids::{EnvironmentName, RunId, ServiceName};
-use domain::rollout::{Act, Decision, Event, Next, Observed, Progress, Step, Terms, decide};
+use domain::rollout::{Abort, Act, Decision, Event, Next, Observed, Progress, Step, Terms, decide};
 use domain::stage::Outcome;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -316,7 +316,7 @@ impl Drive<'_> {
 
     /// The same, with what else is known about why.
     fn in_full(&self, next: Next, look: &Look, progress: &Progress) -> Next {
-        let aborted_for = progress.abort.as_ref().map(|abort| abort.reason.as_str());
+        let aborted_for = progress.abort.as_ref().map(Abort::words);
         let is_judged = progress
             .verdict
             .as_ref()
@@ -326,7 +326,7 @@ impl Drive<'_> {
             (Next::Abort { reason }, Some(why)) if !is_explained => Next::Abort {
                 reason: format!("{reason}: {why}"),
             },
-            (Next::RolledBack { reason }, _) if Some(reason.as_str()) == aborted_for => {
+            (Next::RolledBack { reason }, _) if aborted_for.as_ref() == Some(&reason) => {
                 Next::RolledBack {
                     reason: format!("{reason}; {} serves as before", self.before),
                 }

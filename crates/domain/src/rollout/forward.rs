@@ -246,8 +246,10 @@ impl Forward<'_> {
         let Some(step) = self.progress.step() else {
             return Next::Complete;
         };
-        // A share that did not stay is brought back first; the time in which it is watched begins anew.
-        let needs_it = step.waits() || step == Step::Retire;
+        // A share that did not stay is brought back first; the time in which it is watched begins anew. What a person
+        // has let go on does not wait for that.
+        let is_watched = step.waits() && !self.progress.is_released();
+        let needs_it = is_watched || step == Step::Retire;
         if let Some(mover) = plan
             .mover(index)
             .filter(|_| needs_it && !self.has_kept_its_weight())

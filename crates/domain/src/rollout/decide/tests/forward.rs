@@ -55,6 +55,16 @@ fn a_bake_counts_from_when_the_weight_is_there_and_begins_anew_when_it_was_lost(
 }
 
 #[test]
+fn what_a_person_let_go_on_goes_on_though_the_weight_was_lost() {
+    let bed = Bed::new(canary(&["25%", "pause", "100%"]), 1).sees((10, 10), (3, 3), "25%");
+    let lost = bed
+        .does(paused(), 10)
+        .does(promoted(false), 20)
+        .sees((12, 12), (3, 3), "10%");
+    assert_eq!(lost.next(20), Next::Enter(2));
+}
+
+#[test]
 fn a_time_that_was_paused_does_not_count() {
     let bed = Bed::new(canary(&["25%", "bake 1m", "100%"]), 1).sees((10, 10), (3, 3), "25%");
     let bed = bed.does(paused(), 50);
