@@ -20,11 +20,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use analysis::{
-    Analysis, ContainerQuery, ErrorAnalysis, HttpQuery, LatencyAnalysis, Limit, Metric,
-    PrometheusQuery, Provider, Quantile,
+    Access, Analysis, ContainerQuery, ErrorAnalysis, HttpQuery, LatencyAnalysis, Limit, Metric,
+    PrometheusQuery, Provider, Quantile, SyntheticLoad,
 };
 pub use build::{Build, BuildContainer, ImageBuild, Resources};
-pub use check::{check_environments, check_files, check_needs};
+pub use check::{check_environments, check_files, check_needs, uncounted};
 pub use deploy::{Deploy, EnvironmentOverrides};
 pub(crate) use read::{EXAMPLE, label_text, secret as read_secret};
 pub use read::{lint, parse};

@@ -33,9 +33,10 @@ latency: { quantile: p95, max_increase: 20% }
 false_aborts: 0.1%
 min_samples: 500
 wait_for_samples: 15m
+load: { path: /healthz, rate: 20 }
 metrics:
   - name: success
-    prometheus: { query: "sum(rate(x{service=\"{{service}}\",version=\"{{version}}\"}[1m]))", address: http://prometheus:9090 }
+    prometheus: { query: "sum(rate(x{service=\"{{service}}\",version=\"{{version}}\"}[1m]))", address: https://prometheus:9090, auth: { bearer: env:PROMETHEUS_TOKEN, ca: file:/etc/slipway/ca.pem, headers: { X-Scope-OrgID: shop, X-Key: { secret: env:KEY } } } }
     pass: "result >= 0.99"
     fail: "result < 0.95"
     interval: 30s
@@ -48,10 +49,10 @@ metrics:
     consecutive_success_limit: 3
     dry_run: true
   - name: ready
-    http: { url: "http://{{address}}/healthz", json_path: "$.checks[0].ok", timeout: 3s }
+    http: { url: "http://{{address}}/healthz", json_path: "$.checks[0].ok", timeout: 3s, auth: { basic: env:LOGIN } }
     pass: result == true
   - name: smoke
-    container: { image: "curlimages/curl:8", run: ["curl -fsS http://$SLIPWAY_ADDRESS"], timeout: 2m }
+    container: { image: "curlimages/curl:8", run: ["curl -fsS http://$SLIPWAY_ADDRESS"], timeout: 2m, resources: { cpus: 0.5, memory: 128Mi } }
   - name: replicas
     pods: {}
     fail: result > 1
@@ -141,5 +142,11 @@ mistakes! {
     unknown_placeholders = "metrics:\n  - { name: a, prometheus: { query: 'x{v=\"{{vresion}}\"}', address: \"http://p\" }, pass: result > 0 }\n  - { name: b, http: { url: \"http://{{args.host}}/\" }, pass: result > 0 }\n";
     count_without_interval = "metrics:\n  - { name: a, pods: {}, count: 5 }\n";
     limits_that_cannot_be_exceeded = "metrics:\n  - { name: a, pods: {}, failure_limit: 1 }\n  - { name: b, pods: {}, interval: 1m, count: 5, failure_limit: 5, inconclusive_limit: none }\n";
+    load_alone_watches_nothing = "load: { path: /healthz }\n";
+    load_out_of_bounds = "errors: { max_increase: 1% }\nload: { path: healthz, rate: 5/s, burst: 3 }\n";
+    more_load_than_there_may_be = "errors: { max_increase: 1% }\nload: { rate: 101 }\n";
+    access_with_the_secret_itself = "metrics:\n  - name: a\n    http: { url: \"http://x/\", auth: { bearer: hunter2 } }\n    pass: result == 200\n";
+    two_ways_in = "metrics:\n  - name: a\n    http: { url: \"http://x/\", auth: { bearer: env:A, basic: env:B, token: env:C } }\n    pass: result == 200\n";
+    headers_that_are_not_set_so = "metrics:\n  - name: a\n    prometheus: { query: up, address: \"http://x\", auth: { headers: { Host: a, \"a(b)\": c } } }\n    pass: result > 0\n";
     a_list_of_text = "metrics: [success]\n";
 }

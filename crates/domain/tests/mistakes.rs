@@ -115,6 +115,36 @@ fn an_unknown_environment_is_named() {
     insta::assert_snapshot!("unknown_environment", found.render(false));
 }
 
+#[test]
+fn comparisons_are_refused_where_nobody_counts_and_doubted_where_nothing_is_compared() {
+    let text = r"service: a
+deploy:
+  strategy:
+    canary:
+      steps: [5%, bake 2m, 100%]
+      analysis:
+        errors: { max_increase: 1% }
+        latency: { max_increase: 20% }
+  environments:
+    test:
+      strategy:
+        blue_green:
+          analysis: { errors: { max_increase: 1% } }
+";
+    let mut platform =
+        platform::PlatformSpec::default_for_one_machine("localhost:5000", "localhost:5001");
+    let found = spec::check_environments("slipway.yaml", text, &read(text), &platform);
+    assert!(!found.has_errors(), "a preview alone is only doubtful");
+    let production: domain::ids::EnvironmentName = "production".parse().unwrap();
+    platform.environments[&production].target = platform::Target::Kubernetes(Default::default());
+    let found = spec::check_environments("slipway.yaml", text, &read(text), &platform);
+    assert_eq!(found.len(), 2);
+    insta::assert_snapshot!("comparisons_without_counts", found.render(false));
+    let loaded = text.replace("analysis: { errors", "analysis: { load: {}, errors");
+    let found = spec::check_environments("slipway.yaml", &loaded, &read(&loaded), &platform);
+    assert_eq!(found.len(), 1);
+}
+
 fn needs(services: &[(&str, &str)]) -> Diagnostics {
     let read: Vec<_> = services
         .iter()

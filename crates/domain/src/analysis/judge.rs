@@ -105,13 +105,23 @@ impl Judge {
         Self::with(analysis, Comparison::new)
     }
 
+    /// The one that watches a rollout as the so-manieth, counted from 1: another took over from a deployer that stopped,
+    /// and begins anew. What was seen before is lost to it, so all of them together share the bound on false aborts.
+    #[must_use]
+    pub fn of_attempt(analysis: &Analysis, attempt: u32) -> Self {
+        let share = share_of(attempt);
+        Self::with(analysis, |limit, error| {
+            Comparison::new(limit, error * share)
+        })
+    }
+
     /// One that gives the same verdicts, but no interval in its evidence: it takes a small part of the time.
     #[must_use]
     pub fn without_interval(analysis: &Analysis) -> Self {
         Self::with(analysis, Comparison::without_interval)
     }
 
-    fn with(analysis: &Analysis, comparison: fn(f64, f64) -> Comparison) -> Self {
+    fn with(analysis: &Analysis, comparison: impl Fn(f64, f64) -> Comparison) -> Self {
         let error = analysis.false_aborts_each();
         let errors = analysis.errors.as_ref().map(|errors| ErrorComparison {
             comparison: comparison(errors.max_increase.fraction(), error),
@@ -160,6 +170,20 @@ impl Judge {
         errors.into_iter().chain(latency).collect()
     }
 }
+
+/// The share of the bound on false aborts that an attempt has: most of it the first, and half of what is left each after
+/// it. They sum up to 1, and by the union bound no number of take-overs aborts more good versions than was said, however
+/// the attempts depend on each other.
+fn share_of(attempt: u32) -> f64 {
+    match attempt {
+        0 | 1 => FIRST_ATTEMPT,
+        // From the fiftieth on, the rest is as good as nothing, but more than nothing.
+        more => (1.0 - FIRST_ATTEMPT) * 0.5_f64.powi(more.min(50) as i32 - 1),
+    }
+}
+
+/// Costs the first attempt a fiftieth of its requests.
+const FIRST_ATTEMPT: f64 = 0.9;
 
 /// Failed requests, look by look.
 #[derive(Debug, Clone, PartialEq)]

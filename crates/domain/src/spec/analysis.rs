@@ -1,5 +1,7 @@
 //! What is watched while a new version takes traffic.
 
+mod access;
+mod load;
 mod metric;
 
 use std::borrow::Cow;
@@ -11,6 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::units::{InvalidUnit, Percent, TimeSpan, text_form};
 
+pub use access::Access;
+pub(super) use load::MOST as MOST_LOAD;
+pub use load::SyntheticLoad;
 pub use metric::{ContainerQuery, HttpQuery, Limit, Metric, PrometheusQuery, Provider};
 
 /// What is watched while a new version takes traffic.
@@ -36,6 +41,9 @@ pub struct Analysis {
     /// How long a step is prolonged for lack of requests or of data. After that the analysis is inconclusive, and a
     /// person decides.
     pub wait_for_samples: TimeSpan,
+    /// Requests that the deployer sends itself. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<SyntheticLoad>,
     /// What else is measured, and what it must be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
@@ -49,17 +57,25 @@ impl Default for Analysis {
             false_aborts: Percent::of(1),
             min_samples: 100,
             wait_for_samples: TimeSpan::from_secs(600),
+            load: None,
             metrics: Vec::new(),
         }
     }
 }
 
 impl Analysis {
+    /// The comparisons that need somebody who counts the requests to each version: `errors`, `latency`.
+    #[must_use]
+    pub fn comparisons(&self) -> Vec<&'static str> {
+        let errors = self.errors.is_some().then_some("errors");
+        let latency = self.latency.is_some().then_some("latency");
+        errors.into_iter().chain(latency).collect()
+    }
+
     /// The bound on false aborts of each of the comparisons, from 0 to 1: they share `false_aborts`.
     #[must_use]
     pub fn false_aborts_each(&self) -> f64 {
-        let comparisons = u8::from(self.errors.is_some()) + u8::from(self.latency.is_some());
-        self.false_aborts.fraction() / f64::from(comparisons.max(1))
+        self.false_aborts.fraction() / self.comparisons().len().max(1) as f64
     }
 }
 

@@ -1,5 +1,7 @@
 //! What one file alone cannot tell: whether the files that it names are there, and whether the services fit together.
 
+mod comparisons;
+
 use std::collections::HashMap;
 
 use super::build::BuildContainer;
@@ -9,6 +11,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source, nearest};
 use crate::document::load;
 use crate::ids::ServiceName;
 use crate::platform::PlatformSpec;
+
+pub use comparisons::uncounted;
 
 /// Checks that every file and folder that the specification names is there. `text` is what it was parsed from (empty
 /// where there was no `slipway.yaml`), and `exists` is asked for paths relative to the folder of that file, without `/`
@@ -74,7 +78,8 @@ pub fn check_files(
     Diagnostics::of(&file.source, missing)
 }
 
-/// Checks that every environment that the specification names is one of the platform's.
+/// Checks that every environment that the specification names is one of the platform's, and that what its analyses
+/// compare is counted there.
 #[must_use]
 pub fn check_environments(
     path: &str,
@@ -97,7 +102,9 @@ pub fn check_environments(
         let at = file.key(&["deploy", "environments"], name.as_str());
         Some(file.source.error(at, error.to_string()).help(help))
     });
-    Diagnostics::of(&file.source, unknown.collect())
+    let mut found: Vec<Diagnostic> = unknown.collect();
+    found.extend(comparisons::of_service(&file, spec, platform));
+    Diagnostics::of(&file.source, found)
 }
 
 /// Checks services against each other: `(path, text, specification)` of each. Two of one name, one that needs itself

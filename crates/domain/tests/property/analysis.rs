@@ -19,27 +19,62 @@ fn condition() -> impl Strategy<Value = domain::analysis::condition::Condition> 
 
 fn provider() -> impl Strategy<Value = Provider> {
     prop_oneof![
-        (text(), "https?://[a-z]{1,8}(:[0-9]{2,4})?")
-            .prop_map(|(query, address)| Provider::Prometheus(PrometheusQuery { query, address })),
+        (text(), "https?://[a-z]{1,8}(:[0-9]{2,4})?", of(access())).prop_map(
+            |(query, address, auth)| {
+                Provider::Prometheus(PrometheusQuery {
+                    query,
+                    address,
+                    auth,
+                })
+            }
+        ),
         (
             "http://\\{\\{address\\}\\}/[a-z]{0,4}",
             of(Just("$.a[0]")),
-            of(time())
+            of(time()),
+            of(access())
         )
-            .prop_map(|(url, path, timeout)| Provider::Http(HttpQuery {
+            .prop_map(|(url, path, timeout, auth)| Provider::Http(HttpQuery {
                 url,
                 json_path: path.map(|path| path.parse().expect("a path")),
                 timeout,
+                auth,
             })),
-        (text(), vec(text(), 1..3), of(time())).prop_map(|(image, run, timeout)| {
-            Provider::Container(ContainerQuery {
-                image,
-                run,
-                timeout,
-            })
-        }),
+        (text(), vec(text(), 1..3), of(time()), 1..64_u32).prop_map(
+            |(image, run, timeout, pids)| {
+                Provider::Container(ContainerQuery {
+                    image,
+                    run,
+                    timeout,
+                    resources: Resources {
+                        pids: Some(pids),
+                        ..Resources::default()
+                    },
+                })
+            }
+        ),
         Just(Provider::Pods),
     ]
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    let secret = || prop::sample::select(vec!["env:TOKEN", "file:/run/token"]);
+    let reference = |text: &str| text.parse().expect("a reference");
+    let header = prop_oneof![
+        text().prop_map(EnvValue::Text),
+        secret().prop_map(move |text| EnvValue::Secret {
+            secret: reference(text)
+        }),
+    ];
+    let headers = vec(("X-[A-Za-z]{1,8}", header), 0..3);
+    (of(secret()), any::<bool>(), headers, of(secret())).prop_map(
+        move |(login, is_basic, headers, ca)| Access {
+            bearer: login.filter(|_| !is_basic).map(reference),
+            basic: login.filter(|_| is_basic).map(reference),
+            headers: headers.into_iter().collect(),
+            ca: ca.map(reference),
+        },
+    )
 }
 
 fn limit() -> impl Strategy<Value = Limit> {
@@ -82,13 +117,17 @@ pub(crate) fn analysis() -> impl Strategy<Value = Analysis> {
             max_increase,
         },
     );
-    let numbers = (1..20_u32, 1..10_000_000_u32, time());
+    let load = of(("/[a-z]{0,8}", 1..=100_u32)).prop_map(|load| {
+        let (path, rate) = load?;
+        Some(SyntheticLoad { path, rate })
+    });
+    let numbers = (1..20_u32, 1..10_000_000_u32, time(), load);
     let watched = (of(errors), of(latency), vec(metric(), 0..3))
         .prop_filter("something is watched", |(errors, latency, metrics)| {
             errors.is_some() || latency.is_some() || !metrics.is_empty()
         });
     (watched, numbers).prop_map(
-        |((errors, latency, mut metrics), (false_aborts, min_samples, wait_for_samples))| {
+        |((errors, latency, mut metrics), (false_aborts, min_samples, wait_for_samples, load))| {
             for (index, metric) in metrics.iter_mut().enumerate() {
                 metric.name = format!("metric {index}");
             }
@@ -98,6 +137,7 @@ pub(crate) fn analysis() -> impl Strategy<Value = Analysis> {
                 false_aborts: Percent::of(false_aborts),
                 min_samples,
                 wait_for_samples,
+                load,
                 metrics,
             }
         },

@@ -213,3 +213,28 @@ fn more_failures_than_requests_are_not_believed() {
     assert_eq!(judge.evidence()[0].canary, Counts::new(10, 10));
     assert!(Percent::ALL.fraction() >= judge.evidence()[0].canary_rate);
 }
+
+#[test]
+fn all_attempts_together_share_the_bound_on_false_aborts() {
+    let analysis = errors("1%");
+    let of = |attempt| Judge::of_attempt(&analysis, attempt).evidence()[0].false_aborts;
+    let all: f64 = (1..=1000).map(of).sum();
+    assert!(all <= 0.01 + 1e-12, "{all}");
+    assert!((of(1) - 0.009).abs() < 1e-12);
+    assert!(of(2) > of(3) && of(1000) > 0.0);
+}
+
+#[test]
+fn an_attempt_that_takes_over_wants_more_evidence_and_finds_it() {
+    let analysis = errors("1%");
+    let looks_until = |attempt| {
+        let mut judge = Judge::of_attempt(&analysis, attempt);
+        (1..1000_u64).find(|i| {
+            judge.look(&look((20 * i, 2 * i), (180 * i, *i)));
+            verdict(&judge, Patience::StepGoesOn) == Some(Verdict::Fail)
+        })
+    };
+    let (first, second) = (looks_until(1), looks_until(2));
+    assert!(first.is_some() && second > first, "{first:?} {second:?}");
+    assert!(second < first.map(|looks| looks * 3), "{first:?} {second:?}");
+}

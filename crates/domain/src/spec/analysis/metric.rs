@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::TimeSpan;
+use super::{Access, TimeSpan};
 use crate::analysis::condition::Condition;
 use crate::analysis::json_path::JsonPath;
+use crate::spec::Resources;
 use crate::spec::schema::OneOrMany;
 
 /// Something that is measured while a new version takes traffic, and what it must be.
@@ -117,6 +118,9 @@ pub struct PrometheusQuery {
     /// The server, such as `http://prometheus:9090`.
     #[schemars(regex(pattern = "^https?://"))]
     pub address: String,
+    /// How the server lets the query in. Absent: it asks for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Access>,
 }
 
 /// A request over HTTP.
@@ -132,6 +136,9 @@ pub struct HttpQuery {
     /// How long the answer may take. Absent: ten seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<TimeSpan>,
+    /// How the endpoint lets the request in. Absent: it asks for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Access>,
 }
 
 /// A container that runs to its end.
@@ -147,6 +154,9 @@ pub struct ContainerQuery {
     /// How long it may take. Absent: five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<TimeSpan>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub resources: Resources,
 }
 
 /// How many measurements may end so: one more, and the metric is decided.

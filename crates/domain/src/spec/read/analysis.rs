@@ -1,9 +1,13 @@
 //! The section `analysis` of a strategy from the tree.
 
+mod access;
 mod metric;
 
-use super::super::analysis::{Analysis, ErrorAnalysis, LatencyAnalysis};
+use super::super::analysis::{
+    Analysis, ErrorAnalysis, LatencyAnalysis, MOST_LOAD, SyntheticLoad,
+};
 use super::super::units::Percent;
+use super::test::url_path;
 use crate::document::{Fields, Reader};
 
 pub(super) fn analysis(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Analysis> {
@@ -13,6 +17,7 @@ pub(super) fn analysis(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Analys
         "false_aborts",
         "min_samples",
         "wait_for_samples",
+        "load",
         "metrics",
     ];
     let fields = r.section(parent, "analysis", &known)?;
@@ -40,6 +45,7 @@ pub(super) fn analysis(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Analys
         wait_for_samples: r
             .parsed(&fields, "wait_for_samples")
             .unwrap_or(default.wait_for_samples),
+        load: load(r, &fields),
         metrics: metric::metrics(r, &fields),
     })
 }
@@ -65,6 +71,17 @@ fn max_increase(r: &mut Reader<'_>, fields: &Fields<'_>, example: &str) -> Optio
         r.missing(fields, "max_increase", example);
     }
     r.parsed(fields, "max_increase")
+}
+
+fn load(r: &mut Reader<'_>, analysis: &Fields<'_>) -> Option<SyntheticLoad> {
+    let default = SyntheticLoad::default();
+    let fields = r.section(analysis, "load", &["path", "rate"])?;
+    Some(SyntheticLoad {
+        path: url_path(r, &fields, "path").unwrap_or(default.path),
+        rate: r
+            .number(&fields, "rate", 1, MOST_LOAD)
+            .unwrap_or(default.rate),
+    })
 }
 
 /// No test can promise never to be wrong, and one that may be wrong often is of no use.

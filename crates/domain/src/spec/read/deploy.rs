@@ -63,17 +63,20 @@ fn overrides(r: &mut Reader<'_>, entry: &Entry, what: &str) -> Option<Environmen
 }
 
 fn env(r: &mut Reader<'_>, fields: &Fields<'_>) -> IndexMap<String, EnvValue> {
-    r.named(fields, "env", |r, entry, what| {
-        let Value::Map(_) = &entry.value.value else {
-            return r.value(&entry.value, what).map(EnvValue::Text);
-        };
-        let fields = r.fields(&entry.value, what, &["secret"])?;
-        if fields.get("secret").is_none() {
-            r.missing(&fields, "secret", "secret: env:NAME");
-        }
-        let secret = secret(r, fields.get("secret")?, &fields.path("secret"))?;
-        Some(EnvValue::Secret { secret })
-    })
+    r.named(fields, "env", value_or_secret)
+}
+
+/// Text, or `{ secret: env:NAME }`.
+pub(super) fn value_or_secret(r: &mut Reader<'_>, entry: &Entry, what: &str) -> Option<EnvValue> {
+    let Value::Map(_) = &entry.value.value else {
+        return r.value(&entry.value, what).map(EnvValue::Text);
+    };
+    let fields = r.fields(&entry.value, what, &["secret"])?;
+    if fields.get("secret").is_none() {
+        r.missing(&fields, "secret", "secret: env:NAME");
+    }
+    let secret = secret(r, fields.get("secret")?, &fields.path("secret"))?;
+    Some(EnvValue::Secret { secret })
 }
 
 fn strategy(r: &mut Reader<'_>, parent: &Fields<'_>) -> Option<Strategy> {

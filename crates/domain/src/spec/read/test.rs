@@ -209,7 +209,7 @@ pub(super) fn readiness(
 }
 
 /// A path of a URL.
-fn url_path(r: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Option<String> {
+pub(super) fn url_path(r: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Option<String> {
     let path = r.text(fields, key)?;
     if path.starts_with('/') && !path.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Some(path);

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::super::super::analysis::{
     ContainerQuery, HttpQuery, Limit, Metric, PrometheusQuery, Provider,
 };
-use super::super::required;
+use super::super::{required, resources};
+use super::access::access;
 use crate::analysis::condition::Condition;
 use crate::analysis::subject::{PLACEHOLDERS, check_placeholders};
 use crate::diagnostic::nearest;
@@ -108,16 +109,18 @@ fn provider(r: &mut Reader<'_>, metric: &Fields<'_>) -> Option<Provider> {
             }
         }
     }
-    if let Some(fields) = r.section(metric, "prometheus", &["query", "address"]) {
+    if let Some(fields) = r.section(metric, "prometheus", &["query", "address", "auth"]) {
         let query = template(r, &fields, "query", "query: sum(rate(errors_total[1m]))");
         let address = required(r, &fields, "address", "address: http://prometheus:9090");
         let address = web_address(r, &fields, "address", address?);
+        let auth = access(r, &fields);
         return Some(Provider::Prometheus(PrometheusQuery {
             query: query?,
             address: address?,
+            auth,
         }));
     }
-    if let Some(fields) = r.section(metric, "http", &["url", "json_path", "timeout"]) {
+    if let Some(fields) = r.section(metric, "http", &["url", "json_path", "timeout", "auth"]) {
         let url = template(r, &fields, "url", "url: http://checks:8080/{{service}}");
         let url = url.and_then(|url| web_address(r, &fields, "url", url));
         let json_path = r.parsed(&fields, "json_path");
@@ -126,9 +129,11 @@ fn provider(r: &mut Reader<'_>, metric: &Fields<'_>) -> Option<Provider> {
             url: url?,
             json_path,
             timeout,
+            auth: access(r, &fields),
         }));
     }
-    if let Some(fields) = r.section(metric, "container", &["image", "run", "timeout"]) {
+    let container = ["image", "run", "timeout", "resources"];
+    if let Some(fields) = r.section(metric, "container", &container) {
         let image = required(r, &fields, "image", "image: curlimages/curl:8");
         let run = r.run(&fields, "run: [./check.sh]");
         let timeout = r.parsed(&fields, "timeout");
@@ -136,6 +141,7 @@ fn provider(r: &mut Reader<'_>, metric: &Fields<'_>) -> Option<Provider> {
             image: image?,
             run,
             timeout,
+            resources: resources(r, &fields).unwrap_or_default(),
         }));
     }
     if r.section(metric, "pods", &[]).is_some() {
