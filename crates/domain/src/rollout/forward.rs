@@ -340,7 +340,9 @@ impl Forward<'_> {
         let since = self.progress.advanced_at.max(self.progress.entered_at);
         let left = remaining(since, time.get() + self.terms.patience.get(), self.now);
         let words = verdict.map_or_else(|| "no verdict yet".to_owned(), |j| j.words());
-        if left.is_zero() {
+        // There was waited for data as long as the analysis says before that was the verdict.
+        let is_in_vain = verdict.is_some_and(|j| j.verdict == Verdict::NoData);
+        if left.is_zero() || is_in_vain {
             return Next::Pause {
                 reason: format!("the analysis of {} came to no result: {words}", name()),
             };
