@@ -76,11 +76,7 @@ async fn under(rate: u32) -> Result<(Vec<Duration>, edge::load::Measured)> {
     let address = address.first().context("the edge listens nowhere")?;
     let url = format!("http://{address}/");
     until_ready(&edge).await?;
-    let load = Load {
-        url: url.clone(),
-        rate,
-        duration: LASTING,
-    };
+    let load = Load::new(&url, rate, LASTING);
     let (load, switches) = tokio::join!(load.run(), switch(&edge, state.path(), &backends, &url));
     edge.stop().await;
     Ok((switches?, load?))

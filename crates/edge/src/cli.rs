@@ -1,15 +1,16 @@
 //! The commands of the binary.
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::Write as _, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
     admin::{self, Question},
     duration,
     error::chain,
-    load::Load,
+    get::{self, Get},
+    load::{self, Load},
     probe::{Probe, TargetError},
     server::{self, Options},
 };
@@ -69,6 +70,8 @@ enum Command {
     Probe(ProbeArgs),
     /// Send GET requests at a constant rate and print what was measured as one JSON document
     Load(LoadArgs),
+    /// Send one GET request; print its status and length as one line of JSON, and then its body
+    Get(GetArgs),
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +85,45 @@ struct LoadArgs {
     /// For how long
     #[arg(long, value_parser = duration::parse)]
     duration: Duration,
+    /// The `User-Agent` of the requests
+    #[arg(long, default_value = "slipway-edge")]
+    user_agent: HeaderValue,
+    /// Another header of the requests, such as x-canary=always
+    #[arg(long, value_name = "NAME=VALUE", value_parser = named_header)]
+    header: Vec<(HeaderName, HeaderValue)>,
+    /// How many requests may be under way at a time
+    #[arg(long, default_value_t = load::CONNECTIONS)]
+    connections: u64,
+    /// How long an answer may take
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+struct GetArgs {
+    /// What to GET, such as http://orders:8080/healthz
+    #[arg(long)]
+    url: String,
+    /// How long the whole answer may take
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    timeout: Duration,
+    /// More headers, as a JSON object of texts
+    #[arg(
+        long,
+        env = "SLIPWAY_EDGE_HEADERS",
+        default_value = "{}",
+        hide_env_values = true,
+        value_parser = get::headers
+    )]
+    headers: HeaderMap,
+}
+
+/// `name=value`.
+fn named_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || format!("`{text}` is not a header such as x-canary=always");
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let (name, value) = (name.parse(), value.parse());
+    Ok((name.map_err(|_| wrong())?, value.map_err(|_| wrong())?))
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +164,7 @@ impl Cli {
             Command::Health => health(&self.settings).await,
             Command::Probe(args) => probe(args).await,
             Command::Load(args) => load(args).await,
+            Command::Get(args) => get(args).await,
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -176,15 +219,15 @@ async fn health(settings: &Settings) -> Result<(), String> {
 }
 
 async fn load(args: LoadArgs) -> Result<(), String> {
-    let LoadArgs {
-        url,
-        rate,
-        duration,
-    } = args;
+    let mut headers = HeaderMap::from_iter(args.header);
+    headers.insert(header::USER_AGENT, args.user_agent);
     let load = Load {
-        url,
-        rate,
-        duration,
+        url: args.url,
+        rate: args.rate,
+        duration: args.duration,
+        headers,
+        connections: args.connections,
+        patience: args.timeout,
     };
     let measured = load.run().await.map_err(|error| error.to_string())?;
     println!(
@@ -192,6 +235,21 @@ async fn load(args: LoadArgs) -> Result<(), String> {
         serde_json::to_string(&measured).map_err(|error| error.to_string())?
     );
     Ok(())
+}
+
+async fn get(args: GetArgs) -> Result<(), String> {
+    let get = Get {
+        url: args.url,
+        headers: args.headers,
+        within: args.timeout,
+    };
+    let (head, body) = get.ask().await.map_err(|error| error.to_string())?;
+    let head = serde_json::to_string(&head).map_err(|error| error.to_string())?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{head}")
+        .and_then(|()| out.write_all(&body))
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("the answer can't be printed: {error}"))
 }
 
 async fn probe(args: ProbeArgs) -> Result<(), String> {

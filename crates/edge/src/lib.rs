@@ -14,6 +14,7 @@
 //! | [`server`] | a running edge; reload and graceful stop |
 //! | [`probe`] | waiting for something to answer |
 //! | [`load`] | requests at a constant rate, measured |
+//! | [`get`] | one question and its whole answer |
 //! | [`cli`] | the commands of the binary |
 
 mod admin;
@@ -27,6 +28,7 @@ mod counters;
 mod duration;
 mod error;
 mod forward;
+pub mod get;
 mod headers;
 pub mod histogram;
 mod listener;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Uri, header, uri::Authority};
+use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::Authority};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{
     client::legacy::Client,
@@ -33,9 +33,9 @@ use crate::{
 };
 
 /// Requests under way at a time, each on a connection of its own.
-const CONNECTIONS: u64 = 256;
+pub const CONNECTIONS: u64 = 256;
 /// A request that is not answered by then has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Idle connections are kept no longer than common servers keep them.
 const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(1);
 
@@ -48,6 +48,12 @@ pub struct Load {
     pub rate: u32,
     /// For how long.
     pub duration: Duration,
+    /// Beside `Host`, and `User-Agent` unless it is here.
+    pub headers: HeaderMap,
+    /// How many may be under way at a time, each on a connection of its own.
+    pub connections: u64,
+    /// A request that is not answered by then has failed.
+    pub patience: Duration,
 }
 
 /// What was measured. Latencies are of answered requests, exact to 1 %.
@@ -70,6 +76,19 @@ pub struct Measured {
 }
 
 impl Load {
+    /// At most 256 at a time, each with ten seconds to be answered.
+    #[must_use]
+    pub fn new(url: impl Into<String>, rate: u32, duration: Duration) -> Self {
+        Self {
+            url: url.into(),
+            rate,
+            duration,
+            headers: HeaderMap::new(),
+            connections: CONNECTIONS,
+            patience: PATIENCE,
+        }
+    }
+
     /// Sends all requests and measures.
     ///
     /// # Errors
@@ -86,19 +105,28 @@ impl Load {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION_KEPT)
             .build(Connector(endpoint));
-        Ok(measure(self.rate, self.duration, move || {
-            get(client.clone(), uri.clone())
+        let mut headers = self.headers.clone();
+        headers
+            .entry(header::USER_AGENT)
+            .or_insert(HeaderValue::from_static("slipway-edge"));
+        let pace = Pace::of(self);
+        Ok(measure(pace, move || {
+            get(client.clone(), uri.clone(), headers.clone())
         })
         .await)
     }
 }
 
-async fn get(client: Client<Connector, Empty<Bytes>>, uri: Uri) -> Result<(), String> {
+async fn get(
+    client: Client<Connector, Empty<Bytes>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<(), String> {
     let path = uri.path().to_owned();
-    let request = Request::get(uri)
-        .header(header::USER_AGENT, "slipway-edge")
+    let mut request = Request::get(uri)
         .body(Empty::new())
         .map_err(|error| error.to_string())?;
+    *request.headers_mut() = headers;
     let response = client
         .request(request)
         .await
@@ -114,12 +142,38 @@ async fn get(client: Client<Connector, Empty<Bytes>>, uri: Uri) -> Result<(), St
     Ok(())
 }
 
+/// How fast, how long, how many at a time, and how long each.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    rate: u32,
+    duration: Duration,
+    connections: u64,
+    patience: Duration,
+}
+
+impl Pace {
+    fn of(load: &Load) -> Self {
+        Self {
+            rate: load.rate,
+            duration: load.duration,
+            connections: load.connections,
+            patience: load.patience,
+        }
+    }
+}
+
 /// Takes `rate` requests a second for so long, by workers that each take the next one that is due.
-async fn measure<F, A>(rate: u32, duration: Duration, ask: F) -> Measured
+async fn measure<F, A>(pace: Pace, ask: F) -> Measured
 where
     F: Fn() -> A + Clone + Send + 'static,
     A: Future<Output = Result<(), String>> + Send + 'static,
 {
+    let Pace {
+        rate,
+        duration,
+        connections,
+        patience,
+    } = pace;
     let total = (u128::from(rate) * duration.as_nanos() / 1_000_000_000) as u64;
     let due = move |index: u64| {
         Duration::from_nanos(index.saturating_mul(1_000_000_000) / u64::from(rate.max(1)))
@@ -127,7 +181,7 @@ where
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let mut workers = JoinSet::new();
-    for _ in 0..CONNECTIONS.min(total) {
+    for _ in 0..connections.max(1).min(total) {
         let (next, ask) = (next.clone(), ask.clone());
         workers.spawn(async move {
             let mut seen = Seen::default();
@@ -138,10 +192,10 @@ where
                 }
                 let intended = start + due(index);
                 sleep_until(intended).await;
-                match timeout_at(intended + PATIENCE, ask()).await {
+                match timeout_at(intended + patience, ask()).await {
                     Ok(Ok(())) => seen.latencies.record(intended.elapsed()),
                     Ok(Err(error)) => seen.fail(intended, error),
-                    Err(_) => seen.fail(intended, format!("no answer within {PATIENCE:?}")),
+                    Err(_) => seen.fail(intended, format!("no answer within {patience:?}")),
                 }
             }
         });
@@ -248,6 +302,15 @@ fn upper_end(bucket: usize) -> u64 {
 mod tests {
     use super::*;
 
+    fn pace(rate: u32, seconds: u64) -> Pace {
+        Pace {
+            rate,
+            duration: Duration::from_secs(seconds),
+            connections: CONNECTIONS,
+            patience: PATIENCE,
+        }
+    }
+
     #[test]
     fn buckets_are_in_order_and_narrow() {
         for us in [0, 1, 127, 128, 255, 256, 1000, 12_345, 9_999_999, 1 << 40] {
@@ -273,7 +336,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_request_that_is_due_is_sent() {
         let instantly = || async { Ok(()) };
-        let measured = measure(50, Duration::from_secs(2), instantly).await;
+        let measured = measure(pace(50, 2), instantly).await;
         assert_eq!((measured.requests, measured.failed), (100, 0));
         assert!((measured.achieved_rate - 50.0).abs() < 1.0, "{measured:?}");
         assert_eq!(measured.first_error, None);
@@ -286,14 +349,14 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Ok(())
         };
-        let measured = measure(1000, Duration::from_secs(2), slowly).await;
+        let measured = measure(pace(1000, 2), slowly).await;
         assert!(measured.p99_us > 5_000_000, "{measured:?}");
         assert!(measured.achieved_rate < 300.0, "{measured:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_service_that_never_answers_ends_the_measurement_all_the_same() {
-        let measured = measure(100, Duration::from_secs(1), std::future::pending).await;
+        let measured = measure(pace(100, 1), std::future::pending).await;
         assert_eq!((measured.requests, measured.failed), (100, 100));
         assert_eq!(
             measured.first_error.as_deref(),
@@ -304,11 +367,7 @@ mod tests {
     #[tokio::test]
     async fn only_http_urls_are_taken() {
         for url in ["https://a/", "a:80", "/x", ""] {
-            let load = Load {
-                url: url.into(),
-                rate: 1,
-                duration: Duration::ZERO,
-            };
+            let load = Load::new(url, 1, Duration::ZERO);
             assert!(load.run().await.is_err(), "{url}");
         }
     }
