@@ -42,4 +42,4 @@ pub use image::ImageInfo;
 pub use limits::Limits;
 pub use network::Attachment;
 pub use output::{OutputChunk, OutputSink, OutputStream};
-pub use step::{Mount, StepCommand, StepEnd, StepExit, StepSpec};
+pub use step::{Mount, StepCommand, StepEnd, StepExit, StepSpec, shell_script};

@@ -3,6 +3,8 @@
 mod commit;
 mod script;
 
+pub use script::shell_script;
+
 use std::{
     collections::BTreeMap,
     pin::pin,
@@ -153,7 +155,7 @@ impl Engine {
     ) -> Result<StepEnd> {
         let began = Instant::now();
         let script = match &spec.command {
-            StepCommand::Shell(lines) => Some(script::shell_script(lines, &spec.env)?),
+            StepCommand::Shell(lines) => Some(shell_script(lines, &spec.env)?),
             StepCommand::Argv(_) | StepCommand::Image => None,
         };
         if cancel.is_cancelled() {

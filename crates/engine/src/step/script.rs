@@ -14,7 +14,7 @@ pub(super) fn entrypoint() -> Vec<String> {
 
 /// Each line is printed, then evaluated by itself, so a line with a syntax error harms only itself, and one that fails
 /// ends the script whatever its form (`false && true` too).
-pub(super) fn shell_script(lines: &[String], env: &BTreeMap<String, String>) -> Result<String> {
+pub fn shell_script(lines: &[String], env: &BTreeMap<String, String>) -> Result<String> {
     let mut script = String::from("exec </dev/null\n");
     for (name, value) in env {
         if !is_variable_name(name) {
