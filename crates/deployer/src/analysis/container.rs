@@ -6,7 +6,7 @@ use std::time::Duration;
 use container_stage::outcome::chain;
 use container_stage::{limits, secrets};
 use domain::platform::PlatformSpec;
-use domain::spec::{ContainerQuery, Resources, TimeSpan};
+use domain::spec::{ContainerQuery, TimeSpan};
 use engine::labels::Labels;
 use engine::{Attachment, Engine, OutputChunk, StepExit, StepSpec};
 use tokio::sync::mpsc;
@@ -63,7 +63,7 @@ pub(super) async fn run(
     step.network = job
         .network
         .map(|network| Attachment::new(network, Vec::<String>::new()));
-    step.limits = limits::of(&Resources::default(), Some(time));
+    step.limits = limits::of(&job.query.resources, Some(time));
     step.labels = job.labels.clone();
     let (sink, chunks) = mpsc::channel(16);
     let nobody = CancellationToken::new();

@@ -54,6 +54,7 @@ mod tests {
             url: "http://checks/ratio".to_owned(),
             json_path: (!path.is_empty()).then(|| path.parse().expect("a path")),
             timeout: None,
+            auth: None,
         };
         let body = body.as_bytes().to_vec();
         numbers(&query, &Answer { status, body })

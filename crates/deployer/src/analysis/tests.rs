@@ -149,5 +149,6 @@ fn prometheus(address: &str, query: &str) -> Provider {
     Provider::Prometheus(PrometheusQuery {
         query: query.to_owned(),
         address: address.to_owned(),
+        auth: None,
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use domain::analysis::verdict::Verdict;
-use domain::spec::{Analysis, ContainerQuery, HttpQuery, Limit, Metric, Provider};
+use domain::spec::{Analysis, ContainerQuery, HttpQuery, Limit, Metric, Provider, Resources};
 use engine::Engine;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -72,6 +72,7 @@ async fn a_number_of_a_json_answer_or_its_status_decides() -> Result<()> {
             url: format!("{address}{path}?of={{{{service}}}}"),
             json_path: json_path.map(|path| path.parse().expect("a path")),
             timeout: timeout.map(|time| time.parse().expect("a time")),
+            auth: None,
         })
     };
     let ratio = http("/check", Some("$.checks[0].ratio"), None);
@@ -164,6 +165,7 @@ async fn a_container_decides_by_its_exit_code_and_leaves_nothing() -> Result<()>
                 image: image.to_owned(),
                 run: lines.iter().map(|line| (*line).to_owned()).collect(),
                 timeout: Some(timeout.parse()?),
+                resources: Resources::default(),
             }),
         );
         metric.pass = Some("result == 0".parse()?);
@@ -213,6 +215,7 @@ async fn a_container_under_way_is_gone_soon_after_the_watch() -> Result<()> {
             image: testkit::docker::busybox_image()?.to_owned(),
             run: vec!["sleep 600".to_owned()],
             timeout: None,
+            resources: Resources::default(),
         }),
     );
     metric.pass = Some("result == 0".parse()?);
