@@ -25,7 +25,7 @@ pub(crate) const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long the engine, the edge or the registry may be away before the attempt is given up. Another follows.
 pub(crate) const BLIND: Duration = Duration::from_secs(60);
 /// How long a cluster may be: its API server may be moved to another machine meanwhile.
-const BLIND_TO_CLUSTER: Duration = Duration::from_secs(150);
+pub(crate) const BLIND_TO_CLUSTER: Duration = Duration::from_secs(150);
 
 /// How a rollout, or going back, ended.
 pub(crate) enum Converged {

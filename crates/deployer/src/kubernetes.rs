@@ -33,6 +33,7 @@ use crate::wanted::Wanted;
 use api::Cluster;
 pub(crate) use error::ClusterError;
 pub(crate) use live::live_state;
+use objects::PREVIEW;
 use record::Record;
 pub(crate) use rollout::Rollout;
 
@@ -49,7 +50,7 @@ pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
 pub(crate) fn preview_address(before: &Wanted) -> String {
     let address = before.address.as_deref().unwrap_or_default();
     match address.split_once('.') {
-        Some((name, rest)) => format!("{name}-preview.{rest}"),
+        Some((name, rest)) => format!("{name}{PREVIEW}.{rest}"),
         None => String::new(),
     }
 }

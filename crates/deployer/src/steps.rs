@@ -37,6 +37,10 @@ pub(crate) trait SideBySide {
     fn terms(&self, terms: Terms) -> Terms {
         terms
     }
+    /// How long it may be out of sight.
+    fn patience(&self) -> Duration {
+        BLIND
+    }
     /// Whether nothing is left of what was to be removed.
     fn is_settled(&self) -> bool;
     /// After an error: what is remembered of the target may not be true any more.
@@ -128,9 +132,9 @@ impl Default for Memory {
 
 impl Memory {
     /// Why a step is not tried again after an error; `None` if it is.
-    fn give_up(&mut self, error: &TargetError) -> Option<String> {
+    fn give_up(&mut self, error: &TargetError, patience: Duration) -> Option<String> {
         let since = *self.blind_since.get_or_insert_with(Instant::now);
-        if error.is_passing() && since.elapsed() <= BLIND {
+        if error.is_passing() && since.elapsed() <= patience {
             let error = error as &dyn std::error::Error;
             tracing::warn!(
                 error,
@@ -204,7 +208,7 @@ impl Drive<'_> {
                 }
                 Err(error) => {
                     target.forget();
-                    let Some(reason) = memory.give_up(&error) else {
+                    let Some(reason) = memory.give_up(&error, target.patience()) else {
                         tokio::time::sleep(AFTER_ERROR).await;
                         continue;
                     };

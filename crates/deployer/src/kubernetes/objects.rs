@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use apart::pin;
 use apart::{Apart, apart};
+pub(crate) use apart::{PREVIEW, pin};
 pub(crate) use generated::generated;
 use labels::mark;
 pub(crate) use labels::{INSTALLED, annotation, label};

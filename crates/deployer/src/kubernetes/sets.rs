@@ -9,6 +9,7 @@ mod open;
 mod seen;
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use domain::platform::KubernetesTarget;
 use domain::rollout::{Decision, Next, Observed, Sizes, Terms};
@@ -20,6 +21,7 @@ use super::apply;
 use super::error::ClusterError;
 use super::objects::{ObjectId, Release, pin};
 use super::ready::Output;
+use crate::converge::BLIND_TO_CLUSTER;
 use crate::error::TargetError;
 use crate::steps::since::{Both, Since};
 use crate::steps::{Look, SideBySide, Way};
@@ -317,6 +319,10 @@ impl SideBySide for Sets<'_> {
             stable_replicas: wanted(&open.stable).unwrap_or(terms.stable_replicas).max(1),
             ..terms
         }
+    }
+
+    fn patience(&self) -> Duration {
+        BLIND_TO_CLUSTER
     }
 
     fn is_settled(&self) -> bool {

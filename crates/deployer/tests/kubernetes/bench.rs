@@ -34,6 +34,13 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// The service that every test deploys.
 pub(crate) const SERVICE: &str = "shop";
+/// Puts what a pod's files say where a pod has them, and becomes the program.
+const IN_POD: &str = "mount -t tmpfs none /run
+to=/run/secrets/kubernetes.io/serviceaccount
+mkdir -p $to
+cp \"$1/token\" \"$1/ca.crt\" \"$1/namespace\" $to
+shift
+exec \"$@\"";
 /// A web server that answers with its page, and ends when it is told to.
 const SERVER: &str = "trap 'kill $!; exit 0' TERM; httpd -f -p ${PORT:-8080} -h /www & wait";
 
@@ -127,6 +134,12 @@ impl Bench {
 
     /// Starts a deployer; one that runs is killed.
     pub(crate) fn start_deployer(&mut self) -> Result<()> {
+        let log = self.prepare()?;
+        self.spawn(Command::new(env!("CARGO_BIN_EXE_deployer")), log)
+    }
+
+    /// Writes the deployer's files; returns its log.
+    fn prepare(&self) -> Result<std::fs::File> {
         std::fs::write(self.file("tokens"), format!("tests {TOKEN}\n"))?;
         // JSON is YAML, too.
         std::fs::write(
@@ -137,7 +150,25 @@ impl Bench {
             .create(true)
             .append(true)
             .open(self.file("log"))?;
-        let deployer = Command::new(env!("CARGO_BIN_EXE_deployer"))
+        Ok(log)
+    }
+
+    /// The same, with the files and variables that a pod of the cluster has: in a mount namespace of its own.
+    pub(crate) fn start_deployer_in_pod(&mut self) -> Result<()> {
+        let log = self.prepare()?;
+        let server = self.cluster.server()?;
+        let (host, port) = server.rsplit_once(':').context("no port")?;
+        let mut pod = Command::new("unshare");
+        pod.args(["--mount", "sh", "-ec", IN_POD, "sh"])
+            .arg(self.directory.path())
+            .arg(env!("CARGO_BIN_EXE_deployer"))
+            .env("KUBERNETES_SERVICE_HOST", host)
+            .env("KUBERNETES_SERVICE_PORT", port);
+        self.spawn(pod, log)
+    }
+
+    fn spawn(&mut self, mut command: Command, log: std::fs::File) -> Result<()> {
+        let deployer = command
             .arg(format!("--nats-url={}", self.nats.url()))
             .arg(format!(
                 "--platform={}",

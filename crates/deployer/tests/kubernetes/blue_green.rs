@@ -37,6 +37,11 @@ async fn all_traffic_switches_at_once_and_back_at_once_while_the_old_set_is_kept
     );
     assert_eq!(bench.cluster.names::<Service>().await?, ["shop"]);
 
+    let live = bench.live().await?;
+    let kept = live[0].replicas.iter().filter(|r| r.version == "1.0.0");
+    assert!(kept.clone().count() == 2 && kept.clone().all(|r| r.ready && r.weight == 0));
+    let serving = live[0].replicas.iter().filter(|r| r.weight > 0);
+    assert_eq!(serving.filter(|r| r.version == "1.1.0").count(), 2);
     let pods = bench.cluster.pod_names("1.0.0").await?;
     let back = bench.roll_back("1.0.0", &one, READY, &first).await?;
     green(&bench.outcome(&back).await?);

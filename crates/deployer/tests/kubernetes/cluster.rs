@@ -31,6 +31,14 @@ impl Cluster {
         })
     }
 
+    /// `host:port` of the API server.
+    pub(crate) fn server(&self) -> Result<String> {
+        let cluster = self.config.clusters[0].cluster.as_ref();
+        let server = cluster.and_then(|cluster| cluster.server.as_deref());
+        let server = server.context("no server")?;
+        Ok(server.trim_start_matches("https://").to_owned())
+    }
+
     /// Objects of a type in the namespace.
     pub(crate) fn of<K>(&self) -> Api<K>
     where

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use domain::stage::Outcome;
 use testkit::load::Load;
 use tokio::net::{TcpListener, TcpStream};
@@ -79,21 +79,10 @@ async fn a_rollout_that_was_cancelled_while_no_deployer_was_there_is_taken_back(
 async fn a_rollout_waits_for_a_cluster_that_is_away_and_goes_on() -> Result<()> {
     needs_cluster!();
     let mut bench = Bench::start().await?;
-    let server = bench.cluster.config.clusters[0]
-        .cluster
-        .as_ref()
-        .and_then(|cluster| cluster.server.clone())
-        .context("no server")?;
-    let server = server.trim_start_matches("https://").to_owned();
+    let server = bench.cluster.server()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let door = listener.local_addr()?;
-    let mut kubeconfig = bench.cluster.config.clone();
-    if let Some(cluster) = &mut kubeconfig.clusters[0].cluster {
-        cluster.server = Some(format!("https://{door}"));
-    }
-    let path = bench.file("kubeconfig");
-    std::fs::write(&path, serde_json::to_string(&kubeconfig)?)?;
-    bench.target().kubeconfig = Some(format!("file:{}", path.display()).parse()?);
+    bench.through(door)?;
     let mut way = JoinSet::new();
     way.spawn(forward(listener, server.clone()));
     bench.start_deployer()?;
@@ -118,6 +107,45 @@ async fn a_rollout_waits_for_a_cluster_that_is_away_and_goes_on() -> Result<()> 
     assert_eq!(bench.cluster.versions().await?, ["1.1.0", "1.1.0"]);
     way.shutdown().await;
     bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_stays_away_is_no_fault_of_the_team_s() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    let server = bench.cluster.server()?;
+    let door = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    bench.through(door)?;
+    bench.start_deployer()?;
+    let one = bench.server("one").await?;
+    let run = bench.deploy("1.0.0", &one, READY).await?;
+    match bench.outcome(&run).await? {
+        Outcome::Errored { failure, retryable } => {
+            let says = failure.reason.contains("the cluster does not answer");
+            assert!(says && retryable, "{failure:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut way = JoinSet::new();
+    way.spawn(forward(again(door).await?, server));
+    green(&bench.finally(&run).await?);
+    assert_eq!(bench.cluster.versions().await?, ["1.0.0", "1.0.0"]);
+    way.shutdown().await;
+    bench.finish().await
+}
+
+impl Bench {
+    /// Lets the deployer reach the cluster by another address.
+    fn through(&mut self, door: SocketAddr) -> Result<()> {
+        let mut kubeconfig = self.cluster.config.clone();
+        if let Some(cluster) = &mut kubeconfig.clusters[0].cluster {
+            cluster.server = Some(format!("https://{door}"));
+        }
+        let path = self.file("kubeconfig");
+        std::fs::write(&path, serde_json::to_string(&kubeconfig)?)?;
+        self.target().kubeconfig = Some(format!("file:{}", path.display()).parse()?);
+        Ok(())
+    }
 }
 
 /// Hands connections on to `server`, until it is dropped with all of them.

@@ -171,3 +171,21 @@ async fn what_the_quota_does_not_allow_is_said() -> Result<()> {
     );
     bench.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_node_has_room_for_is_said_before_the_deadline() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let one = bench.server("one").await?;
+    let huge = "{ resources: { memory: 9000G }, drain: 1s, deadline: 20s }";
+    let run = bench.deploy("1.0.0", &one, huge).await?;
+    let failure = red(bench.outcome(&run).await?);
+    assert!(
+        failure.reason.contains("no node takes shop-")
+            && failure.reason.contains("Insufficient memory"),
+        "{failure:?}"
+    );
+    assert!(bench.cluster.names::<Deployment>().await?.is_empty());
+    bench.finish().await
+}

@@ -1,6 +1,8 @@
 //! What the deployer must be allowed to do, and what it says where it may not.
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::stage::Outcome;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -17,15 +19,17 @@ const RBAC: &str = include_str!("../../../../deploy/kubernetes/rbac.yaml");
 impl Bench {
     /// Lets the deployer be a ServiceAccount of the namespace, and starts it.
     async fn as_service_account(&mut self, name: &str) -> Result<()> {
+        let token = self.token_of(name).await?;
+        self.with_token(&token)
+    }
+
+    async fn token_of(&self, name: &str) -> Result<String> {
         let accounts = self.cluster.of::<ServiceAccount>();
         let request: TokenRequest = serde_json::from_value(json!({ "spec": { "audiences": [] } }))?;
-        let token = accounts
+        let created = accounts
             .create_token_request(name, &PostParams::default(), &request)
-            .await?
-            .status
-            .context("no token")?
-            .token;
-        self.with_token(&token)
+            .await?;
+        Ok(created.status.context("no token")?.token)
     }
 
     fn with_token(&mut self, token: &str) -> Result<()> {
@@ -119,4 +123,52 @@ fn errored(outcome: Outcome) -> String {
         Outcome::Errored { failure, .. } => failure.reason,
         other => panic!("not errored: {other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_context_that_the_platform_file_names_is_used() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    let mut kubeconfig = serde_json::to_value(&bench.cluster.config)?;
+    let real = kubeconfig["contexts"][0].clone();
+    let list = |kubeconfig: &mut Json, name: &str, entry: Json| {
+        let entries = kubeconfig[name].as_array_mut();
+        entries.expect("a list").push(entry);
+    };
+    let nowhere = json!({ "name": "nowhere", "cluster": { "server": "https://127.0.0.1:1" } });
+    list(&mut kubeconfig, "clusters", nowhere);
+    let mut other = real.clone();
+    other["name"] = json!("other");
+    other["context"]["cluster"] = json!("nowhere");
+    list(&mut kubeconfig, "contexts", other);
+    kubeconfig["current-context"] = json!("other");
+    let path = bench.file("kubeconfig");
+    std::fs::write(&path, kubeconfig.to_string())?;
+    bench.target().kubeconfig = Some(format!("file:{}", path.display()).parse()?);
+    bench.target().context = real["name"].as_str().map(str::to_owned);
+    bench.start_deployer()?;
+    let one = bench.server("one").await?;
+    let run = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&run).await?);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployer_in_the_cluster_needs_no_kubeconfig() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.grant().await?;
+    let token = bench.token_of("slipway-deployer").await?;
+    let authority = bench.cluster.config.clusters[0].cluster.as_ref();
+    let authority = authority.and_then(|c| c.certificate_authority_data.clone());
+    let authority = STANDARD.decode(authority.context("no certificate in the kubeconfig")?)?;
+    std::fs::write(bench.file("token"), token)?;
+    std::fs::write(bench.file("ca.crt"), authority)?;
+    std::fs::write(bench.file("namespace"), bench.test.as_str())?;
+    bench.target().kubeconfig = None;
+    bench.start_deployer_in_pod()?;
+    let one = bench.server("one").await?;
+    let run = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&run).await?);
+    bench.finish().await
 }

@@ -8,6 +8,9 @@ use sha2::{Digest as _, Sha256};
 use super::{Impossible, ObjectId, Place, is_workload, label};
 use crate::wanted::Wanted;
 
+/// What the name of a preview Service ends with.
+pub(crate) const PREVIEW: &str = "-preview";
+
 /// The objects of a version, by what is done with them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Apart {
@@ -167,7 +170,7 @@ fn check(objects: &[Json], place: &Place, strategy: &str) -> Result<(), Impossib
 
 /// The same ports under another name, inside the cluster.
 fn preview(service: &Json) -> Json {
-    let name = format!("{}-preview", ObjectId::of(service).name);
+    let name = format!("{}{PREVIEW}", ObjectId::of(service).name);
     let mut ports = service["spec"]["ports"].clone();
     for port in ports.as_array_mut().into_iter().flatten() {
         if let Some(port) = port.as_object_mut() {
