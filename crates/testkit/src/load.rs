@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_LIMIT: usize = 1024 * 1024;
 /// Different bodies and versions that are told apart; the rest is counted as `(other)`.
 const KEYS_LIMIT: usize = 64;
+const OTHER: &str = "(other)";
 const KEY_CHARACTERS: usize = 200;
 const FAILURES_KEPT: usize = 20;
 /// Changes of the body that are kept for each connection.
@@ -122,6 +123,8 @@ pub struct LoadReport {
     pub by_body: BTreeMap<String, u64>,
     /// Good responses by their `x-slipway-version`, where they had one.
     pub by_version: BTreeMap<String, u64>,
+    /// When each request was sent, by (the beginning of) the body of its answer, good or not; without any, by nothing.
+    pub sent: BTreeMap<String, Vec<SystemTime>>,
     /// For each connection the bodies of its good responses, in their order; one that comes again at once is left out.
     pub journeys: Vec<Vec<String>>,
     /// The slowest request.
@@ -148,6 +151,12 @@ impl LoadReport {
         self.total as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// How many requests that were sent from `begin` on, and before `end`, were answered with this body.
+    pub fn sent_between(&self, body: &str, begin: SystemTime, end: SystemTime) -> usize {
+        let sent = self.sent.get(body).into_iter().flatten();
+        sent.filter(|at| (begin..end).contains(at)).count()
+    }
+
     /// # Panics
     /// When a request failed, or none was made.
     pub fn assert_no_failures(&self) {
@@ -159,8 +168,16 @@ impl LoadReport {
         );
     }
 
-    fn record(&mut self, latency: Duration, since_start: Duration, answer: Result<Good, String>) {
+    fn record(&mut self, latency: Duration, since_start: Duration, answer: Result<Good, Bad>) {
         self.total += 1;
+        let body = match &answer {
+            Ok(good) => &good.body,
+            Err(bad) => &bad.body,
+        };
+        let sent = SystemTime::now() - latency;
+        let known = self.sent.len() < KEYS_LIMIT || self.sent.contains_key(body);
+        let key = if known { body } else { OTHER };
+        self.sent.entry(key.to_owned()).or_default().push(sent);
         self.worst = self.worst.max(latency);
         self.latencies_us
             .push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
@@ -178,7 +195,7 @@ impl LoadReport {
                     count(&mut self.by_version, version, 1);
                 }
             }
-            Err(reason) => {
+            Err(Bad { reason, .. }) => {
                 self.failed += 1;
                 if self.failures.len() < FAILURES_KEPT {
                     self.failures
@@ -196,6 +213,9 @@ impl LoadReport {
         self.failures.extend(other.failures);
         self.failures.truncate(FAILURES_KEPT);
         self.journeys.extend(other.journeys);
+        for (body, sent) in other.sent {
+            self.sent.entry(body).or_default().extend(sent);
+        }
         other
             .by_body
             .into_iter()
@@ -211,6 +231,21 @@ struct Good {
     body: String,
     version: Option<String>,
     cookies: Vec<String>,
+}
+
+/// An answer that is none, or not a good one.
+struct Bad {
+    reason: String,
+    body: String,
+}
+
+impl Bad {
+    fn without_answer(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            body: String::new(),
+        }
+    }
 }
 
 /// The cookies of one client, by name.
@@ -265,7 +300,7 @@ async fn send(load: Arc<Load>, uri: Uri, stop: CancellationToken) -> LoadReport 
         }
         let sent = Instant::now();
         let answer = timeout(REQUEST_TIMEOUT, exchange(&client, request)).await;
-        let answer = answer.unwrap_or_else(|_| Err("no answer in time".into()));
+        let answer = answer.unwrap_or_else(|_| Err(Bad::without_answer("no answer in time")));
         let refused = answer.is_err();
         for line in answer.iter().flat_map(|good| &good.cookies) {
             jar.keep(line);
@@ -280,22 +315,23 @@ async fn send(load: Arc<Load>, uri: Uri, stop: CancellationToken) -> LoadReport 
     report
 }
 
-async fn exchange(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<Good, String> {
+async fn exchange(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<Good, Bad> {
     let response = client
         .request(request)
         .await
-        .map_err(|error| with_causes(&error))?;
+        .map_err(|error| Bad::without_answer(with_causes(&error)))?;
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, BODY_LIMIT)
         .collect()
         .await
-        .map_err(|error| format!("body: {error}"))?;
+        .map_err(|error| Bad::without_answer(format!("body: {error}")))?;
     let body: String = String::from_utf8_lossy(&body.to_bytes())
         .chars()
         .take(KEY_CHARACTERS)
         .collect();
     if parts.status.as_u16() >= 400 {
-        return Err(format!("{}: {body}", parts.status));
+        let reason = format!("{}: {body}", parts.status);
+        return Err(Bad { reason, body });
     }
     let cookies = parts.headers.get_all(header::SET_COOKIE);
     let cookies = cookies.iter().filter_map(|line| line.to_str().ok());
@@ -319,7 +355,7 @@ fn count(counts: &mut BTreeMap<String, u64>, key: String, n: u64) {
     let key = if counts.len() < KEYS_LIMIT || counts.contains_key(&key) {
         key
     } else {
-        "(other)".into()
+        OTHER.into()
     };
     *counts.entry(key).or_default() += n;
 }

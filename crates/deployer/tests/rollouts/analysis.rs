@@ -1,7 +1,9 @@
 //! Canaries that are judged by the requests to them.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use testkit::load::Load;
+use testkit::load::{Load, LoadHandle, LoadReport};
 
 use crate::bench::{Bench, green, red};
 use crate::needs_all;
@@ -17,6 +19,12 @@ fn watched(bake: &str, analysis: &str) -> String {
         "{{ replicas: 2, ready: {{ http: /healthz }}, drain: 2s, deadline: 60s, strategy: {{ canary: \
          {{ steps: [50%, bake {bake}, 100%], analysis: {{ {analysis} }} }} }} }}"
     )
+}
+
+/// Lets a load go on for a moment after all is over.
+async fn lasting(load: LoadHandle) -> LoadReport {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    load.stop().await
 }
 
 /// A web server that answers one of twenty requests with an error. By chance: what follows the clock may never meet
@@ -42,8 +50,14 @@ async fn a_canary_that_fails_every_twentieth_request_is_taken_back_by_the_judge(
     let load = Load::start(bench.address(&bench.test).await?, 4, Some(200.0));
     let second = bench.deploy("1.1.0", &bad, &judged("10m")).await?;
     let failure = red(bench.outcome(&second, &bench.test).await?);
-    let report = load.stop().await;
-    assert!(report.failed > 0, "it did fail requests");
+    let report = lasting(load).await;
+    let of_its = report
+        .failures
+        .iter()
+        .all(|failure| failure.contains("500"));
+    assert!(report.failed > 0 && of_its, "{:?}", report.failures);
+    let aftermath = bench.aftermath(&second, &report, "two").await?;
+    aftermath.assert_left_at_once();
     for words in [
         "the analysis of step 2",
         "requests to 1.1.0 and at the same time to 1.0.0",
@@ -68,7 +82,10 @@ async fn a_canary_that_is_only_slow_is_taken_back_by_the_judge() -> Result<()> {
     let deploy = watched("10m", "latency: { quantile: p75, max_increase: 100% }");
     let second = bench.deploy("1.1.0", &slow, &deploy).await?;
     let failure = red(bench.outcome(&second, &bench.test).await?);
-    load.stop().await.assert_no_failures();
+    let report = lasting(load).await;
+    report.assert_no_failures();
+    let aftermath = bench.aftermath(&second, &report, "two").await?;
+    aftermath.assert_left_at_once();
     assert!(
         failure.reason.contains("latency p75") && failure.reason.contains("were slow"),
         "{failure:?}"

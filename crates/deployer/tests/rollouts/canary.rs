@@ -15,10 +15,10 @@ use crate::needs_all;
 use crate::runs::READY;
 
 /// A quarter of the requests until a person lets it go on.
-const QUARTER: &str = "{ replicas: 2, ready: { http: /healthz }, drain: 2s, deadline: 20s, \
+pub(crate) const QUARTER: &str = "{ replicas: 2, ready: { http: /healthz }, drain: 2s, deadline: 20s, \
                        strategy: { canary: { steps: [25%, pause, 100%] } } }";
 
-fn me() -> Actor {
+pub(crate) fn me() -> Actor {
     Actor("tests".to_owned())
 }
 
@@ -148,7 +148,8 @@ async fn a_canary_that_crashes_is_taken_back_while_the_version_before_serves() -
     tokio::time::sleep(Duration::from_millis(500)).await;
     let report = load.stop().await;
     report.assert_no_failures();
-    assert!(report.by_body.contains_key("two"), "{:?}", report.by_body);
+    let aftermath = bench.aftermath(&second, &report, "two").await?;
+    aftermath.assert_left_at_once();
     assert!(
         failure.reason.contains("ended") && failure.reason.contains("1.0.0 serves as before"),
         "{failure:?}"
