@@ -9,6 +9,7 @@ mod nats;
 mod noop;
 mod promotion;
 mod report;
+mod rollout;
 mod throughput;
 
 use anyhow::Result;
@@ -36,6 +37,8 @@ enum Part {
     Edge,
     /// Judging canaries, simulated
     Judge,
+    /// Canaries that are aborted, and the steps of one
+    Rollout,
 }
 
 #[tokio::main]
@@ -53,6 +56,7 @@ async fn main() -> Result<()> {
             Part::Promotion => promotion::measure().await,
             Part::Edge => edge_switch::measure().await,
             Part::Judge => judge::measure(),
+            Part::Rollout => rollout::measure().await,
         };
         match measured {
             Ok(measured) => println!("{measured}\n"),

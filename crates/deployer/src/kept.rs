@@ -97,13 +97,9 @@ pub(crate) async fn remove_from_cluster(
         return Ok(());
     };
     tracing::info!("what was kept of {} in {} is not any longer", key.1, key.0);
-    let begins = async || match deployer.rollouts.get(key).await {
-        Ok(now) => now.is_none_or(|now| now.last_sequence != rollouts.last_sequence),
-        Err(_) => true,
-    };
     let kubernetes = &deployer.targets.kubernetes;
-    let removed = kubernetes.remove_kept(&current, begins).await;
-    Ok(removed.map_err(TargetError::from)?)
+    let removed = kubernetes.remove_kept(&current, &deployer.rollouts, rollouts);
+    Ok(removed.await.map_err(TargetError::from)?)
 }
 
 /// Gives an edge that was made anew its table; starts and removes no replica. Says whether a version is kept: otherwise

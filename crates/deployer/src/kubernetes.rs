@@ -22,6 +22,7 @@ use bus::aggregates::Log;
 use container_stage::outcome::chain;
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::platform::{KubernetesTarget, PlatformSpec, Target};
+use domain::rollout::Rollouts;
 use domain::run::Run;
 use domain::spec::Deploy;
 use engine::labels::Labels;
@@ -111,19 +112,22 @@ impl Kubernetes {
         Ok(())
     }
 
-    /// Removes what was kept of the version before, as long as nothing else `begins`.
+    /// Removes what was kept of the version before, unless something else begins after `rollouts` were read.
     pub(crate) async fn remove_kept(
         &self,
         current: &Wanted,
-        begins: impl AsyncFn() -> bool,
+        log: &Log<Rollouts>,
+        rollouts: &Rollouts,
     ) -> Result<(), ClusterError> {
         let cluster = self.cluster(&current.environment).await?;
         let record = Record::read(&cluster, &current.service, &current.environment).await?;
         let Some(record) = record.filter(|record| record.complete) else {
             return Ok(());
         };
+        let key = (current.environment.clone(), current.service.clone());
         for old in record.kept.iter().rev() {
-            if begins().await {
+            let now = log.get(&key).await.ok().flatten();
+            if now.is_none_or(|now| now.last_sequence != rollouts.last_sequence) {
                 return Ok(());
             }
             cluster

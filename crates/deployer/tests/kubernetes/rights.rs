@@ -81,6 +81,15 @@ async fn the_documented_role_is_enough() -> Result<()> {
         failure.last_lines.iter().any(|l| l.contains("no database")),
         "{failure:?}"
     );
+    for (version, strategy) in [
+        ("1.2.0", "canary: { steps: [50%] }"),
+        ("1.3.0", "blue_green: { monitor: 1s }"),
+    ] {
+        let two = bench.server(version).await?;
+        let deploy = format!("{{ replicas: 2, drain: 1s, strategy: {{ {strategy} }} }}");
+        let run = bench.deploy(version, &two, &deploy).await?;
+        green(&bench.outcome(&run).await?);
+    }
     assert_eq!(bench.live().await?.len(), 1);
     bench.finish().await
 }

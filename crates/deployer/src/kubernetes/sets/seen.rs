@@ -33,15 +33,8 @@ pub(super) struct Judged {
 
 impl Seen {
     pub(super) async fn of(open: &Open, is_all_at_once: bool) -> Result<Self, ClusterError> {
-        let workload = async |release: Option<&Release>| {
-            let id = release.and_then(Release::deployment).map(ObjectId::of);
-            match id {
-                Some(id) => deployment(&open.cluster, &id).await,
-                None => Ok(None),
-            }
-        };
-        let stable = workload(Some(&open.stable)).await?;
-        let candidate = workload(open.candidate.as_ref()).await?;
+        let stable = workload(open, Some(&open.stable)).await?;
+        let candidate = workload(open, open.candidate.as_ref()).await?;
         let mut switched = None;
         if is_all_at_once {
             let services = open.switched();
@@ -131,6 +124,16 @@ impl Seen {
 
     fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.candidate.iter().flat_map(|workload| &workload.pods)
+    }
+}
+
+async fn workload(
+    open: &Open,
+    release: Option<&Release>,
+) -> Result<Option<Workload>, ClusterError> {
+    match release.and_then(Release::deployment).map(ObjectId::of) {
+        Some(id) => deployment(&open.cluster, &id).await,
+        None => Ok(None),
     }
 }
 
