@@ -50,7 +50,7 @@ async fn aborts(shop: &Shop, target: &str, report: &mut Report) -> Result<()> {
     let (good, bad) = (shop.image("good").await?, shop.image("bad").await?);
     let first = shop.deploy("1.0.0", &good, HALF).await?;
     shop.ended(&first).await?;
-    let witness = Witness::start(shop.address().await?);
+    let witness = Witness::start(&shop.address().await?);
     witness.until_answered("good").await?;
     let (mut last_answers, mut ends) = (Vec::new(), Vec::new());
     for attempt in 1..=ABORTS {

@@ -251,7 +251,8 @@ impl Shop {
             act,
             at: Timestamp::now(),
         };
-        let update = self.rollouts.update(&self.key()?, |_| {
+        let key = self.key()?;
+        let update = self.rollouts.update(&key, |_| {
             Ok::<_, std::convert::Infallible>(Some(acted.clone()))
         });
         update.await?;
@@ -269,15 +270,16 @@ impl Shop {
             .trim_start_matches("http://")
             .split_once('.')
             .context("no Service")?;
-        let found = kubectl(&[
+        let ip = kubectl(&[
             "get",
             "service",
             name,
             "--namespace",
             namespace,
             "--output=jsonpath={.spec.clusterIP}",
-        ]);
-        Ok(format!("http://{}:8080/", found.await?))
+        ])
+        .await?;
+        Ok(format!("http://{ip}:8080/"))
     }
 
     /// Removes what was deployed, and ends the deployer.

@@ -33,14 +33,14 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    pub(crate) fn start(url: String) -> Self {
+    pub(crate) fn start(url: &str) -> Self {
         let (seen, stop) = (
             Arc::new(Mutex::new(Seen::default())),
             CancellationToken::new(),
         );
         let askers = TaskTracker::new();
         for _ in 0..ASKERS {
-            let (url, seen) = (url.clone(), seen.clone());
+            let (url, seen) = (url.to_owned(), seen.clone());
             askers.spawn(stop.clone().run_until_cancelled_owned(ask(url, seen)));
         }
         Self { seen, stop, askers }
