@@ -2,19 +2,23 @@
 //! says when that comes to another verdict.
 //!
 //! What anything comes to is decided in [`domain::analysis`]; here it is asked for. Nothing of it is kept outside: a
-//! deployer that goes on where another stopped compares the requests from then on, and measures anew.
+//! deployer that goes on where another stopped compares the requests from then on, and measures anew. It has its own share
+//! of the bound on false aborts ([`Judge::of_attempt`]).
 
-mod container;
+pub(crate) mod access;
+pub(crate) mod container;
 mod evidence;
-mod exchange;
+pub(crate) mod exchange;
 mod http;
-
+pub(crate) mod load;
 mod probes;
 mod prometheus;
+mod reach;
 pub(crate) mod requests;
 mod sources;
 mod standing;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::analysis::judge::{Judge, Look, Patience};
@@ -27,6 +31,7 @@ use jiff::Timestamp;
 
 pub(crate) use sources::Sources;
 
+use load::Load;
 use probes::Probes;
 use requests::Tally;
 
@@ -41,9 +46,14 @@ pub(crate) struct Watch {
     tally: Tally,
     metrics: Progress,
     probes: Probes,
+    load: Load,
+    attempt: u32,
     visit: Option<Visit>,
     /// The verdict that counted at the last look.
     kept: Option<Verdict>,
+    /// The verdict that people were told last, and at which step.
+    said: Option<(usize, Verdict)>,
+    news: Vec<String>,
 }
 
 /// The step that the rollout is at.
@@ -57,19 +67,34 @@ struct Visit {
 
 impl Watch {
     /// Nothing was looked at yet. Begin before the new version gets traffic: what was asked of it before the first look
-    /// does not count.
-    pub(crate) fn new(analysis: &Analysis, subject: Subject, sources: Sources) -> Self {
-        let is_compared = analysis.errors.is_some() || analysis.latency.is_some();
+    /// does not count. `attempt`, counted from 1, is how often somebody began to watch this rollout.
+    pub(crate) fn new(
+        analysis: &Analysis,
+        subject: Subject,
+        sources: Sources,
+        attempt: u32,
+    ) -> Self {
+        let versions = evidence::Versions::of(&subject);
+        let (sources, subject) = (Arc::new(sources), Arc::new(subject));
         Self {
-            versions: evidence::Versions::of(&subject),
-            judge: is_compared.then(|| Judge::new(analysis)),
+            versions,
+            judge: judge(analysis, attempt),
             tally: Tally::default(),
             metrics: Progress::new(analysis),
+            load: Load::new(analysis.load.as_ref(), sources.clone(), subject.clone()),
             probes: Probes::new(sources, subject),
+            attempt,
             visit: None,
             kept: None,
+            said: None,
+            news: Vec::new(),
             analysis: analysis.clone(),
         }
+    }
+
+    /// What people are to be told since the last time, line by line.
+    pub(crate) fn news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
     }
 
     /// How long a step has to wait for a verdict after its time: an answer there is until then, if only that there is no
@@ -99,8 +124,10 @@ impl Watch {
         now: Timestamp,
     ) -> Option<Act> {
         if progress.abort.is_some() || progress.is_hurried || !progress.plan.is_analysed {
+            self.load.stop();
             return None;
         }
+        self.news.extend(self.load.go_on(progress.step()));
         let known = progress.verdict.as_ref().map(|judgement| judgement.verdict);
         let over = progress.paused.is_none() && is_over(progress, now);
         // Elsewhere replicas and traffic are still on their way.
@@ -158,6 +185,11 @@ impl Watch {
             .judge
             .as_ref()
             .map(|judge| (judge, judged.flatten().unwrap_or(Verdict::Pass)));
+        // Until it is recorded it comes again.
+        if self.said.replace((step, verdict)) != Some((step, verdict)) {
+            let line = evidence::line(step, verdict, compared, &self.metrics);
+            self.news.push(line);
+        }
         let evidence = evidence::of(
             compared,
             &self.versions,
@@ -173,12 +205,14 @@ impl Watch {
         let Some(kept) = kept.filter(|_| known.is_none()) else {
             return;
         };
+        self.said = None;
         if kept != Verdict::Pass {
             self.metrics = Progress::new(&self.analysis);
             self.visit = None;
         }
         if kept.aborts() {
-            self.judge = self.judge.is_some().then(|| Judge::new(&self.analysis));
+            // A version that was called worse once counts as such already: what follows needs no bound of its own.
+            self.judge = judge(&self.analysis, self.attempt);
             self.tally = Tally::default();
         }
     }
@@ -228,6 +262,11 @@ impl Watch {
             self.probes.begin(metric, unhealthy);
         }
     }
+}
+
+/// The judge of what is compared, if anything is.
+fn judge(analysis: &Analysis, attempt: u32) -> Option<Judge> {
+    (!analysis.comparisons().is_empty()).then(|| Judge::of_attempt(analysis, attempt))
 }
 
 /// Whether a step waits for a verdict, and not for time.

@@ -7,6 +7,7 @@
 
 mod edge;
 pub(crate) mod entry;
+pub(crate) mod inside;
 mod live;
 pub(crate) mod names;
 mod ports;
@@ -34,6 +35,7 @@ use crate::voice::Voice;
 use crate::wanted::Wanted;
 use edge::Edge;
 pub(crate) use edge::status_of;
+use inside::Inside;
 pub(crate) use live::live_state;
 use ports::Entrance;
 
@@ -81,11 +83,13 @@ impl Docker {
         }
     }
 
-    /// What measurements in an environment are made with; containers carry `labels`.
-    pub(crate) fn sources(&self, environment: &EnvironmentName, labels: Labels) -> Sources {
-        let network = Some(names::network(environment));
-        Sources::new(
-            Some(self.engine.clone()),
+    /// What measurements of a service in an environment are made with; containers carry `labels`.
+    pub(crate) fn sources(&self, wanted: &Wanted, labels: Labels) -> Sources {
+        let (environment, service) = (wanted.environment.clone(), wanted.service.clone());
+        let network = names::network(&environment);
+        Sources::in_network(
+            Inside::new(self.engine.clone(), environment, service),
+            self.engine.clone(),
             self.platform.clone(),
             network,
             labels,

@@ -9,6 +9,7 @@ mod apply;
 mod connect;
 mod drift;
 mod error;
+pub(crate) mod inside;
 mod live;
 mod look;
 mod objects;
@@ -25,14 +26,14 @@ use domain::platform::{KubernetesTarget, PlatformSpec, Target};
 use domain::rollout::Rollouts;
 use domain::run::Run;
 use domain::spec::Deploy;
-use engine::labels::Labels;
 use source::Source;
+use worker::Work;
 
-use crate::analysis::Sources;
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 use api::Cluster;
 pub(crate) use error::ClusterError;
+use inside::Inside;
 pub(crate) use live::live_state;
 use objects::PREVIEW;
 use record::Record;
@@ -47,9 +48,10 @@ pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
     pids.into_iter().collect()
 }
 
-/// Where the version that comes after `before` is looked at before it has traffic: `http://NAME-preview.NAMESPACE...`.
+/// Where the version that comes after `before` is looked at before it has traffic: `NAME-preview.NAMESPACE.svc:PORT`.
 pub(crate) fn preview_address(before: &Wanted) -> String {
     let address = before.address.as_deref().unwrap_or_default();
+    let address = address.strip_prefix("http://").unwrap_or(address);
     match address.split_once('.') {
         Some((name, rest)) => format!("{name}{PREVIEW}.{rest}"),
         None => String::new(),
@@ -90,9 +92,11 @@ impl Kubernetes {
         Rollout::new(self, target, wanted, voice)
     }
 
-    /// Where the numbers of an analysis come from. Containers carry `labels`.
-    pub(crate) fn sources(&self, labels: Labels) -> Sources {
-        Sources::new(None, self.platform.clone(), None, labels)
+    /// What the namespace of an environment knows and does for the analysis of a rollout. `before` is the version that the
+    /// service has now.
+    pub(crate) fn inside(&self, target: &KubernetesTarget, before: &Wanted, work: &Work) -> Inside {
+        let attempt = format!("{} {} {}", work.worker, work.run.id, work.attempt);
+        Inside::new(&self.platform, target, before, &attempt)
     }
 
     /// Removes everything of a service from an environment.

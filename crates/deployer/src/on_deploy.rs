@@ -17,7 +17,7 @@ use crate::converge::{Converged, Ended, Until, converge};
 use crate::events::{UnderControl, update};
 use crate::placement::{is_asked_for, placement};
 use crate::service::Deployer;
-use crate::side_by_side::{is_replacing, plan, roll_out};
+use crate::side_by_side::{is_replacing, plan, roll_out, unjudgeable};
 use crate::take_back::{Abandoned, Back, take_back};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
@@ -186,6 +186,9 @@ async fn begin(
     loop {
         let seen = without_abandoned(deployer, key).await?;
         let plan = plan(deployer, wanted, placement, &seen).await?;
+        if let Some(reason) = unjudgeable(deployer, wanted, &plan) {
+            return Ok(Err(outcome::red(reason, &[])));
+        }
         let begun = deployer.rollouts.update(key, |rollouts| {
             let rollouts = rollouts.unwrap_or(&empty);
             match rollouts.admit(&placement.run, placement.order, asked_for, &[]) {

@@ -5,7 +5,7 @@ use container_stage::outcome;
 use domain::analysis::subject::Subject;
 use domain::ids::{EnvironmentName, ServiceName};
 use domain::rollout::{Beginning, Placement, Plan, Rollouts, Router, Step, Terms};
-use domain::spec::{Analysis, Strategy, TimeSpan};
+use domain::spec::{Analysis, Strategy, TimeSpan, uncounted};
 use domain::stage::{Failure, Outcome};
 use worker::Work;
 
@@ -48,6 +48,15 @@ pub(crate) async fn plan(
     })
 }
 
+/// Why nobody could judge a rollout that would begin: what its analysis compares is counted by nobody there. Better now than
+/// in a step that waits for requests in vain.
+pub(crate) fn unjudgeable(deployer: &Deployer, wanted: &Wanted, plan: &Plan) -> Option<String> {
+    let comparisons = analysis(wanted).filter(|_| plan.is_analysed)?.comparisons();
+    let place = deployer.targets.of(&wanted.environment);
+    let is_uncounted = !comparisons.is_empty() && matches!(place, Ok(Place::Kubernetes(..)));
+    is_uncounted.then(|| uncounted(&comparisons, wanted.environment.as_str()))
+}
+
 /// Whether a plan is done by replacing replicas, and not by shifting traffic between two sets.
 pub(crate) fn is_replacing(plan: &Plan) -> bool {
     matches!(
@@ -87,13 +96,12 @@ pub(crate) async fn roll_out(
         stop: &work.stop,
         voice,
     };
-    let labels = stage_labels(work);
     let driven = match place {
         Place::Docker(docker) => {
             let mut sets = docker::sets::Sets::new(docker, &before, wanted, active.at, voice);
-            let sources = docker.sources(&wanted.environment, labels);
+            let sources = docker.sources(wanted, stage_labels(work));
             let preview = docker::names::preview_address(wanted);
-            let watch = watch(wanted, &before, preview, sources);
+            let watch = watch(work, wanted, &before, preview, sources);
             drive.to_the_end(&mut sets, watch).await?
         }
         Place::Kubernetes(kubernetes, target) => {
@@ -102,7 +110,13 @@ pub(crate) async fn roll_out(
             let mut sets =
                 kubernetes::sets::Sets::new(kubernetes, target, &before, wanted, keeps_old, voice);
             let preview = kubernetes::preview_address(&before);
-            let watch = watch(wanted, &before, preview, kubernetes.sources(labels));
+            let inside = kubernetes.inside(target, &before, work);
+            // What this rollout measures does not depend on it.
+            if let Err(why) = inside.clear().await {
+                tracing::warn!("no look at checks that are left over: {why}");
+            }
+            let sources = Sources::in_namespace(inside);
+            let watch = watch(work, wanted, &before, preview, sources);
             drive.to_the_end(&mut sets, watch).await?
         }
     };
@@ -146,7 +160,13 @@ fn analysis(wanted: &Wanted) -> Option<&Analysis> {
     }
 }
 
-fn watch(wanted: &Wanted, before: &Wanted, preview: String, sources: Sources) -> Option<Watch> {
+fn watch(
+    work: &Work,
+    wanted: &Wanted,
+    before: &Wanted,
+    preview: String,
+    sources: Sources,
+) -> Option<Watch> {
     let subject = Subject {
         service: wanted.service.clone(),
         environment: wanted.environment.clone(),
@@ -154,7 +174,12 @@ fn watch(wanted: &Wanted, before: &Wanted, preview: String, sources: Sources) ->
         stable: before.version.clone(),
         address: preview,
     };
-    Some(Watch::new(analysis(wanted)?, subject, sources))
+    Some(Watch::new(
+        analysis(wanted)?,
+        subject,
+        sources,
+        work.attempt,
+    ))
 }
 
 fn time(time: std::time::Duration) -> TimeSpan {

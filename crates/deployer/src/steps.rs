@@ -291,7 +291,13 @@ impl Drive<'_> {
         };
         let mut look = target.look(way).await?;
         let (traffic, unhealthy, now) = (look.traffic.take(), look.unhealthy, Timestamp::now());
-        let judged = watch.and_then(|watch| watch.act(progress, traffic, unhealthy, now));
+        let (judged, news) = match watch {
+            Some(watch) => (watch.act(progress, traffic, unhealthy, now), watch.news()),
+            None => (None, Vec::new()),
+        };
+        for line in news {
+            self.voice.say(&line).await;
+        }
         if let Some(act) = judged {
             return Ok(Stepped::Judged(act));
         }

@@ -18,7 +18,7 @@ use crate::service::SERVICE;
 const LIMIT: Duration = Duration::from_secs(300);
 /// How much is kept of what it prints last.
 const KEPT_BYTES: usize = 4096;
-const KEPT_LINES: usize = 5;
+pub(crate) const KEPT_LINES: usize = 5;
 
 /// What runs, and where.
 pub(super) struct Job<'a> {
@@ -29,14 +29,14 @@ pub(super) struct Job<'a> {
 }
 
 /// How it ended.
-pub(super) struct Ran {
-    pub(super) code: i64,
+pub(crate) struct Ran {
+    pub(crate) code: i64,
     /// What it printed last.
-    pub(super) last_lines: String,
+    pub(crate) last_lines: String,
 }
 
 /// How long a container may take.
-pub(super) fn limit(query: &ContainerQuery) -> Duration {
+pub(crate) fn limit(query: &ContainerQuery) -> Duration {
     query.timeout.map_or(LIMIT, TimeSpan::get)
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use domain::analysis::judge::{self, Judge, Standing};
+use domain::analysis::judge::{self, Judge, Measure, Standing};
 use domain::analysis::measurement::Measurement;
 use domain::analysis::progress::{Progress, Series};
 use domain::analysis::subject::Subject;
@@ -34,24 +34,110 @@ pub(super) fn of(
     let mut found: Vec<(bool, Reverse<Verdict>, Evidence)> = Vec::new();
     if let Some((judge, verdict)) = compared {
         for evidence in judge.evidence() {
-            let verdict = match evidence.standing {
-                Standing::Worse => Verdict::Fail,
-                Standing::NotWorse => Verdict::Pass,
-                Standing::Open => verdict,
-            };
+            let verdict = verdict_of(&evidence, verdict);
             let text = of_requests(&evidence, versions, min_samples);
             found.push((false, Reverse(verdict), text));
         }
     }
     for series in metrics.series() {
-        let concluded = series.conclusion().map(|conclusion| conclusion.verdict);
-        let last = series.measurements().last().map(|last| last.verdict);
-        let verdict = concluded.or(last).unwrap_or(Verdict::NoData);
+        let verdict = reached(series);
         let evidence = of_metric(series);
         found.push((series.metric().dry_run, Reverse(verdict), evidence));
     }
     found.sort_by_key(|(is_dry, verdict, _)| (*is_dry, *verdict));
     found.into_iter().map(|(_, _, evidence)| evidence).collect()
+}
+
+/// What led to a verdict, in one line: what decided first.
+pub(super) fn line(
+    step: usize,
+    verdict: Verdict,
+    compared: Option<(&Judge, Verdict)>,
+    metrics: &Progress,
+) -> String {
+    let mut found: Vec<(Reverse<Verdict>, String)> = Vec::new();
+    for evidence in compared.iter().flat_map(|(judge, _)| judge.evidence()) {
+        let of_one = verdict_of(&evidence, compared.map_or(verdict, |(_, verdict)| verdict));
+        found.push((Reverse(of_one), briefly(&evidence)));
+    }
+    for series in metrics.series().iter().filter(|s| !s.metric().dry_run) {
+        let last = series.measurements().last();
+        let words = match last {
+            Some(last) => format!("`{}` {}", series.metric().name, of_last(last)),
+            None => format!("`{}` was not measured", series.metric().name),
+        };
+        found.push((Reverse(reached(series)), words));
+    }
+    found.sort_by_key(|(verdict, _)| *verdict);
+    let more = found.len().saturating_sub(MOST_PARTS);
+    let mut parts: Vec<String> = found.into_iter().map(|(_, words)| words).collect();
+    parts.truncate(MOST_PARTS);
+    if more > 0 {
+        parts.push(format!("and {more} more"));
+    }
+    let parts = parts.join("; ");
+    format!("analysis of step {}: {verdict}: {parts}", step + 1)
+}
+
+/// As many things are told in a line.
+const MOST_PARTS: usize = 5;
+/// As much of why there is no number.
+const LONGEST: usize = 160;
+
+/// `errors: 0.2 % of 1,204 against 0.3 % of 4,903`
+fn briefly(evidence: &judge::Evidence) -> String {
+    let share = |share: f64, requests: u64| format!("{share:.2} % of {}", grouped(requests));
+    let (canary, stable) = (
+        share(evidence.canary_rate * 100.0, evidence.canary.requests),
+        share(evidence.stable_rate * 100.0, evidence.stable.requests),
+    );
+    let slow = match evidence.measure {
+        Measure::Errors => "",
+        Measure::Latency(_) => " slow",
+    };
+    format!("{}: {canary}{slow} against {stable}", evidence.measure)
+}
+
+/// `1,204`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `0.97 (pass: result >= 0.99)`
+fn of_last(last: &Measurement) -> String {
+    let value = match last.values.as_slice() {
+        [] => last.verdict.to_string(),
+        [value] => value.to_string(),
+        values => format!("{values:?}"),
+    };
+    let why: String = last.message.chars().take(LONGEST).collect();
+    match why.as_str() {
+        "" => format!("{value} ({})", last.threshold),
+        why => format!("{value}, {why} ({})", last.threshold),
+    }
+}
+
+fn verdict_of(evidence: &judge::Evidence, otherwise: Verdict) -> Verdict {
+    match evidence.standing {
+        Standing::Worse => Verdict::Fail,
+        Standing::NotWorse => Verdict::Pass,
+        Standing::Open => otherwise,
+    }
+}
+
+/// What a metric came to, or would now.
+fn reached(series: &Series) -> Verdict {
+    let concluded = series.conclusion().map(|conclusion| conclusion.verdict);
+    let last = series.measurements().last().map(|last| last.verdict);
+    concluded.or(last).unwrap_or(Verdict::NoData)
 }
 
 fn of_requests(evidence: &judge::Evidence, versions: &Versions, min_samples: u32) -> Evidence {
@@ -158,6 +244,11 @@ mod tests {
                 "metric `good`: replicas: 0 pass (1970-01-01T00:00:01Z); limit: pass: result == 0",
                 "metric `dry` (dry run): replicas: 1 fail (1970-01-01T00:00:01Z); limit: pass: result == 0",
             ]
+        );
+        let line = line(1, Verdict::Fail, None, &progress);
+        assert_eq!(
+            line,
+            "analysis of step 2: fail: `bad` 3 (pass: result == 0); `good` 0 (pass: result == 0)"
         );
     }
 }

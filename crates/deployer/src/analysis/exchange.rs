@@ -4,40 +4,53 @@ use std::sync::Once;
 use std::time::Duration;
 
 use container_stage::outcome::chain;
-use reqwest::{Client, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder, Url};
+
+use super::access::Pass;
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Of a longer answer, nothing is looked at.
-const LONGEST: usize = 4 << 20;
+pub(crate) const LONGEST: usize = 4 << 20;
+
+/// What is asked with `GET`.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) url: Url,
+    pub(crate) pass: Pass,
+    /// How long the whole answer may take.
+    pub(crate) limit: Duration,
+}
 
 /// Asks over HTTP.
-pub(super) struct Http(Result<Client, String>);
+pub(crate) struct Http(Result<Client, String>);
 
 /// What came back.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Http {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use_ring();
-        let client = Client::builder()
-            .connect_timeout(CONNECT)
-            // What is measured is on this side of a proxy for the way out.
-            .no_proxy()
-            .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self(client.map_err(|error| format!("no HTTP client could be made: {}", chain(&error))))
+        Self(built(client()))
     }
 
-    /// The answer, whole and within `limit`.
-    pub(super) async fn get(&self, url: Url, limit: Duration) -> Result<Answer, String> {
-        let client = self.0.as_ref().map_err(Clone::clone)?;
-        let host = url.host_str().unwrap_or_default().to_owned();
+    /// The answer, whole and in time.
+    pub(crate) async fn get(&self, question: &Question) -> Result<Answer, String> {
+        let host = question.host().to_owned();
+        let client = match question.pass.is_nothing() {
+            true => self.0.clone()?,
+            false => client_with(&question.pass)?,
+        };
+        let request = client
+            .get(question.url.clone())
+            .headers(question.pass.headers.clone());
         let answer = async {
-            let mut response = client.get(url).send().await?;
+            let mut response = request.send().await?;
             let status = response.status().as_u16();
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
@@ -48,20 +61,64 @@ impl Http {
             }
             Ok(Some(Answer { status, body }))
         };
-        match tokio::time::timeout(limit, answer).await {
-            Err(_) => Err(format!(
-                "{host} did not answer within {} s",
-                limit.as_secs_f64()
-            )),
+        match tokio::time::timeout(question.limit, answer).await {
+            Err(_) => Err(question.unanswered()),
             Ok(Err(error)) => {
                 let error: reqwest::Error = error;
                 // The address may hold a password.
                 let why = chain(&error.without_url());
                 Err(format!("{host} did not answer: {why}"))
             }
-            Ok(Ok(None)) => Err(format!("{host} answered with more than {LONGEST} bytes")),
+            Ok(Ok(None)) => Err(question.too_long()),
             Ok(Ok(Some(answer))) => Ok(answer),
         }
+    }
+}
+
+fn client() -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(CONNECT)
+        // What is measured is on this side of a proxy for the way out.
+        .no_proxy()
+        .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
+}
+
+/// One that trusts who it is told to trust, and takes credentials nowhere else than where they belong.
+fn client_with(pass: &Pass) -> Result<Client, String> {
+    let mut builder = client().redirect(Policy::none());
+    if let Some(pem) = &pass.authorities {
+        let unreadable = |why: &str| format!("`auth.ca` holds no certificates in PEM form{why}");
+        let found = Certificate::from_pem_bundle(pem);
+        let found = found.map_err(|error| unreadable(&format!(": {}", chain(&error))))?;
+        if found.is_empty() {
+            return Err(unreadable(""));
+        }
+        builder = builder.tls_certs_merge(found);
+    }
+    built(builder)
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, String> {
+    builder
+        .build()
+        .map_err(|error| format!("no HTTP client could be made: {}", chain(&error)))
+}
+
+impl Question {
+    /// The host that is asked.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// Why there is no answer when its time is over.
+    pub(crate) fn unanswered(&self) -> String {
+        let seconds = self.limit.as_secs_f64();
+        format!("{} did not answer within {seconds} s", self.host())
+    }
+
+    /// Why an answer is not looked at.
+    pub(crate) fn too_long(&self) -> String {
+        format!("{} answered with more than {LONGEST} bytes", self.host())
     }
 }
 

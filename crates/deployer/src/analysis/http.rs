@@ -5,7 +5,9 @@ use std::time::Duration;
 use domain::spec::{HttpQuery, TimeSpan};
 use reqwest::Url;
 
-use super::exchange::{Answer, Http};
+use super::access::Pass;
+use super::exchange::{Answer, Question};
+use super::reach::Reach;
 
 /// How long the answer may take if the file does not say.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -16,9 +18,19 @@ pub(super) fn limit(query: &HttpQuery) -> Duration {
 }
 
 /// The status of the answer, or the numbers in its JSON.
-pub(super) async fn ask(http: &Http, query: &HttpQuery, url: &str) -> Result<Vec<f64>, String> {
+pub(super) async fn ask(
+    reach: &Reach,
+    query: &HttpQuery,
+    url: &str,
+    pass: Pass,
+) -> Result<Vec<f64>, String> {
     let url = Url::parse(url).map_err(|error| format!("the address is not understood: {error}"))?;
-    numbers(query, &http.get(url, limit(query)).await?)
+    let question = Question {
+        url,
+        pass,
+        limit: limit(query),
+    };
+    numbers(query, &reach.get(&question).await?)
 }
 
 fn numbers(query: &HttpQuery, answer: &Answer) -> Result<Vec<f64>, String> {

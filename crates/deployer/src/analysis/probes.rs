@@ -20,10 +20,10 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    pub(super) fn new(sources: Sources, subject: Subject) -> Self {
+    pub(super) fn new(sources: Arc<Sources>, subject: Arc<Subject>) -> Self {
         Self {
-            sources: Arc::new(sources),
-            subject: Arc::new(subject),
+            sources,
+            subject,
             tasks: JoinSet::new(),
             metrics: HashMap::new(),
         }

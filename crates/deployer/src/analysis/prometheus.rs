@@ -6,7 +6,9 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::exchange::{Answer, Http};
+use super::access::Pass;
+use super::exchange::{Answer, Question};
+use super::reach::Reach;
 
 /// How long the answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,8 +50,18 @@ struct Point(
 );
 
 /// The numbers that a query comes to; none where there is no series.
-pub(super) async fn ask(http: &Http, address: &str, query: &str) -> Result<Vec<f64>, String> {
-    numbers(&http.get(url(address, query)?, LIMIT).await?)
+pub(super) async fn ask(
+    reach: &Reach,
+    address: &str,
+    query: &str,
+    pass: Pass,
+) -> Result<Vec<f64>, String> {
+    let question = Question {
+        url: url(address, query)?,
+        pass,
+        limit: LIMIT,
+    };
+    numbers(&reach.get(&question).await?)
 }
 
 fn url(address: &str, query: &str) -> Result<Url, String> {

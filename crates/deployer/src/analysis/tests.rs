@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
+use crate::docker::inside::Inside;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -88,21 +89,26 @@ impl Bench {
     fn new(analysis: &Analysis, engine: Option<Engine>) -> Result<Self> {
         let run = format!("test-{}", uuid::Uuid::new_v4().simple());
         let labels = labels::of([(labels::RUN, &run)]);
-        let sources = Sources::new(
-            engine,
-            PlatformSpec::default_for_one_machine("127.0.0.1:1", "127.0.0.1:1"),
-            None,
-            labels.clone(),
-        );
+        let (environment, service) = ("production".parse()?, "shop".parse()?);
         let subject = Subject {
-            service: "shop".parse()?,
-            environment: "production".parse()?,
+            service,
+            environment,
             version: "2.0.0".to_owned(),
             stable: "1.0.0".to_owned(),
             address: "127.0.0.1:8080".to_owned(),
         };
+        let sources = match engine {
+            None => Sources::nowhere(),
+            Some(engine) => {
+                let (environment, service) = (&subject.environment, &subject.service);
+                let inside = Inside::new(engine.clone(), environment.clone(), service.clone());
+                let platform = PlatformSpec::default_for_one_machine("127.0.0.1:1", "127.0.0.1:1");
+                let network = "bridge".to_owned();
+                Sources::in_network(inside, engine, platform, network, labels.clone())
+            }
+        };
         Ok(Self {
-            watch: Watch::new(analysis, subject, sources),
+            watch: Watch::new(analysis, subject, sources, 1),
             labels,
         })
     }

@@ -187,7 +187,7 @@ async fn ask(engine: &Engine, id: &ContainerId, command: &str) -> Result<Status,
 }
 
 /// Why an edge did not do as it was told, in one line, and below it what it said.
-fn refusal(command: &str, code: i64, said: &str) -> String {
+pub(super) fn refusal(command: &str, code: i64, said: &str) -> String {
     // So end programs that are given arguments that they don't know.
     const USAGE: i64 = 2;
     match said.lines().count() {

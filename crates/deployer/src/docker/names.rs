@@ -1,6 +1,6 @@
 //! Names of networks and containers.
 
-use domain::ids::EnvironmentName;
+use domain::ids::{EnvironmentName, ServiceName};
 use sha2::{Digest as _, Sha256};
 
 use super::ports::PUBLISHED;
@@ -18,7 +18,12 @@ pub(crate) fn edge(wanted: &Wanted) -> String {
 
 /// The name by which neighbours reach a version that is looked at before it gets traffic.
 pub(crate) fn preview(wanted: &Wanted) -> String {
-    format!("preview.{}", wanted.service)
+    preview_of(&wanted.service)
+}
+
+/// The same, by the service.
+pub(crate) fn preview_of(service: &ServiceName) -> String {
+    format!("preview.{service}")
 }
 
 /// The same with a port; every edge listens there.

@@ -50,6 +50,11 @@ impl Cluster {
         }
     }
 
+    /// For calls that are made elsewhere.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// What the API server has.
     pub(super) async fn server(&self) -> Result<Server, ClusterError> {
         let doing = "asking the cluster for its version";

@@ -169,7 +169,7 @@ async fn daemon_set(cluster: &Cluster, id: &ObjectId) -> Result<Option<Workload>
 }
 
 /// The pods that a selector selects and that are not being removed.
-async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>, ClusterError> {
+pub(super) async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>, ClusterError> {
     let found: Vec<core::Pod> = cluster.list(selector).await?;
     let mut pods: Vec<Pod> = found
         .iter()

@@ -158,6 +158,17 @@ pub(super) fn is_broken(pod: &Pod) -> bool {
     containers.any(|c| of_container(pod, c).is_some() || !c.ready && c.ended.is_some())
 }
 
+/// Why a pod that is to run to its end never will, if that is so. The parameters are those of [`judge`].
+pub(super) fn never_runs(
+    pod: &Pod,
+    deadline: Duration,
+    mut lasts: impl FnMut(&str) -> Duration,
+) -> Option<String> {
+    let complaints = of_pod(pod, deadline).into_iter();
+    let mut fatal = complaints.filter(|complaint| lasts(&complaint.key) >= complaint.grace);
+    fatal.next().map(|complaint| complaint.reason)
+}
+
 /// Whose output to show where nothing else is known to be wrong.
 pub(super) fn suspect(workloads: &[Workload]) -> Option<Output> {
     workloads.iter().find_map(unready).map(|(_, output)| output)
@@ -200,19 +211,8 @@ fn complaints(workload: &Workload, deadline: Duration) -> Vec<Complaint> {
         // What is seen is of the version before.
         return Vec::new();
     }
-    let mut found: Vec<Complaint> = Vec::new();
-    for pod in &workload.pods {
-        found.extend(pod.containers.iter().filter_map(|c| of_container(pod, c)));
-        if let Some(why) = &pod.unschedulable {
-            found.push(Complaint {
-                key: format!("{} unschedulable", pod.name),
-                // A cluster that grows needs a while for it.
-                grace: deadline / 2,
-                reason: format!("no node takes {}: {why}", pod.name),
-                output: None,
-            });
-        }
-    }
+    let pods = workload.pods.iter();
+    let mut found: Vec<Complaint> = pods.flat_map(|pod| of_pod(pod, deadline)).collect();
     if let Some(why) = &workload.can_not_make_pods {
         let advice = if why.contains("exceeded quota") {
             "; ask for less in `deploy`, or raise the namespace's quota"
@@ -229,6 +229,18 @@ fn complaints(workload: &Workload, deadline: Duration) -> Vec<Complaint> {
     // What is fatal at once is told before what may go away.
     found.sort_by_key(|complaint| complaint.grace);
     found
+}
+
+fn of_pod(pod: &Pod, deadline: Duration) -> Vec<Complaint> {
+    let containers = pod.containers.iter().filter_map(|c| of_container(pod, c));
+    let nowhere = pod.unschedulable.as_ref().map(|why| Complaint {
+        key: format!("{} unschedulable", pod.name),
+        // A cluster that grows needs a while for it.
+        grace: deadline / 2,
+        reason: format!("no node takes {}: {why}", pod.name),
+        output: None,
+    });
+    containers.chain(nowhere).collect()
 }
 
 fn of_container(pod: &Pod, container: &Container) -> Option<Complaint> {

@@ -1,5 +1,6 @@
 //! Rollouts by the real deployer program on a real Kubernetes cluster, bus and registry.
 
+mod analysis;
 mod bench;
 mod blue_green;
 mod canary;

@@ -18,7 +18,7 @@ const RBAC: &str = include_str!("../../../../deploy/kubernetes/rbac.yaml");
 
 impl Bench {
     /// Lets the deployer be a ServiceAccount of the namespace, and starts it.
-    async fn as_service_account(&mut self, name: &str) -> Result<()> {
+    pub(crate) async fn as_service_account(&mut self, name: &str) -> Result<()> {
         let token = self.token_of(name).await?;
         self.with_token(&token)
     }
@@ -42,7 +42,7 @@ impl Bench {
     }
 
     /// Applies the documented ServiceAccount, Role and RoleBinding.
-    async fn grant(&self) -> Result<()> {
+    pub(crate) async fn grant(&self) -> Result<()> {
         self.cluster.create_namespace().await?;
         let text = RBAC.replace("namespace: shop", &format!("namespace: {}", self.test));
         for document in text.split("\n---\n") {

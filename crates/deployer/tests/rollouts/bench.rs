@@ -180,6 +180,7 @@ impl Bench {
             ("www/index.html".to_owned(), body.as_bytes().to_vec()),
             ("www/healthz".to_owned(), b"well".to_vec()),
             (format!("www/health-of-{body}"), b"well".to_vec()),
+            (format!("www/{body}.json"), br#"{"checks": [0.5]}"#.to_vec()),
         ]);
         let mut digest = None;
         let service = SERVICE.parse()?;

@@ -16,3 +16,4 @@ mod runs;
 mod slow_ways_back;
 mod testers;
 mod updates;
+mod verdicts;
