@@ -105,6 +105,14 @@ fn built(builder: ClientBuilder) -> Result<Client, String> {
 }
 
 impl Question {
+    /// Whether its host is known here, by its number or by name.
+    pub(crate) async fn is_known_here(&self) -> bool {
+        let port = self.url.port_or_known_default().unwrap_or(80);
+        let found = tokio::net::lookup_host((self.host(), port));
+        let limit = CONNECT.min(self.limit);
+        matches!(tokio::time::timeout(limit, found).await, Ok(Ok(_)))
+    }
+
     /// The host that is asked.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()

@@ -36,7 +36,7 @@ impl Reach {
     /// The answer, or why there is none.
     pub(super) async fn get(&self, question: &Question) -> Result<Answer, String> {
         match &self.inside {
-            Some(Inside::Network(inside)) if inside.has(&question.url).await => {
+            Some(Inside::Network(inside)) if inside.has(question).await => {
                 inside.get(question).await
             }
             Some(Inside::Namespace(inside)) if inside.has(question) => inside.get(question).await,
@@ -67,11 +67,7 @@ impl Reach {
         inside: &kubernetes::inside::Inside,
         question: &Question,
     ) -> Result<Line, String> {
-        let port = question.url.port_or_known_default().unwrap_or(80);
-        if tokio::net::lookup_host((question.host(), port))
-            .await
-            .is_ok()
-        {
+        if question.is_known_here().await {
             return Ok(Line::Here(self.http.clone()));
         }
         Ok(Line::Proxy(Arc::new(inside.proxy(question).await?)))

@@ -186,12 +186,17 @@ async fn ask(engine: &Engine, id: &ContainerId, command: &str) -> Result<Status,
         .map_err(|error| StatusError::Edge(format!("unreadable status: {error}")))
 }
 
+/// Whether an edge complains of a command, or of an option of one, that it does not have.
+fn is_unknown(said: &str) -> bool {
+    said.contains("unrecognized subcommand") || said.contains("unexpected argument")
+}
+
 /// Why an edge did not do as it was told, in one line, and below it what it said.
 pub(super) fn refusal(command: &str, code: i64, said: &str) -> String {
     // So end programs that are given arguments that they don't know.
     const USAGE: i64 = 2;
     match said.lines().count() {
-        _ if code == USAGE && said.contains("unrecognized subcommand") => format!(
+        _ if code == USAGE && is_unknown(said) => format!(
             "it is older than this deployer and does not know `{command}`; remove its container, it is made anew\n{said}"
         ),
         0 => format!("`edge {command}` ended with exit code {code}"),
@@ -283,6 +288,8 @@ mod tests {
         let (first, rest) = old.split_once('\n').unwrap();
         assert!(first.contains("older than this deployer") && first.contains("`reload`"));
         assert_eq!(rest, usage);
+        let option = "error: unexpected argument '--user-agent' found";
+        assert!(refusal("load", 2, option).contains("older than this deployer"));
         assert_eq!(refusal("status", 1, "no table"), "no table");
         assert_eq!(
             refusal("status", 137, ""),

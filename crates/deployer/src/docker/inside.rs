@@ -10,7 +10,6 @@ use domain::ids::{EnvironmentName, ServiceName};
 use edge::get::Head;
 use engine::labels;
 use engine::{ContainerId, Engine, ExecSpec};
-use reqwest::Url;
 
 use super::edge::refusal;
 use super::names::preview_of;
@@ -39,15 +38,15 @@ impl Inside {
     }
 
     /// Whether an address is that of a neighbour: the service itself, its preview, or a name that we don't know here.
-    pub(crate) async fn has(&self, url: &Url) -> bool {
+    pub(crate) async fn has(&self, question: &Question) -> bool {
+        let url = &question.url;
         let Some(host) = url.domain().filter(|_| url.scheme() == "http") else {
             return false;
         };
         if host == self.service.as_str() || host == preview_of(&self.service) {
             return true;
         }
-        let port = url.port_or_known_default().unwrap_or(80);
-        tokio::net::lookup_host((host, port)).await.is_err()
+        !question.is_known_here().await
     }
 
     /// The answer to a question that is asked there.

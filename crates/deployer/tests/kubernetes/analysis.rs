@@ -3,9 +3,10 @@
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
 use kube::api::ListParams;
 
-use crate::bench::{Bench, green, red};
+use crate::bench::{Bench, eventually, green, red};
 use crate::needs_cluster;
 use crate::runs::READY;
 
@@ -114,5 +115,40 @@ async fn what_nobody_counts_there_is_refused_before_anything_begins() -> Result<
     assert_eq!(bench.cluster.names::<Deployment>().await?.len(), 1);
     assert_eq!(bench.cluster.versions().await?, ["1.0.0", "1.0.0"]);
     assert!(bench.rollouts().await?.active.is_none());
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_a_killed_deployer_left_is_removed_by_the_next_one() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let first = bench.deploy("1.0.0", &one, READY).await?;
+    green(&bench.outcome(&first).await?);
+    let slow = smoke("\"sleep 15\"");
+    let second = bench.deploy("1.1.0", &two, &analysed(&slow)).await?;
+    let jobs = bench.cluster.of::<Job>();
+    let names = async || -> Result<Vec<String>> {
+        let list = jobs.list(&ListParams::default()).await?;
+        Ok(list.items.iter().map(|job| job.name_any()).collect())
+    };
+    let before = eventually("the check is under way", async || {
+        Ok(Some(names().await?).filter(|names| names.len() == 1))
+    })
+    .await?;
+    bench.kill_deployer().await?;
+    assert_eq!(names().await?, before, "nobody is there to remove it");
+    bench.start_deployer()?;
+    eventually(
+        "another check is under way, and that one is gone",
+        async || {
+            let now = names().await?;
+            Ok((now.len() == 1 && now != before).then_some(()))
+        },
+    )
+    .await?;
+    green(&bench.finally(&second).await?);
+    assert!(names().await?.is_empty());
     bench.finish().await
 }

@@ -209,6 +209,16 @@ async fn a_check_over_http_reaches_what_only_the_network_of_the_environment_know
     bench.finish().await
 }
 
+/// How many requests the edge has counted.
+async fn requests(bench: &Bench) -> Result<u64> {
+    let edge = bench.containers(&bench.test, "edge").await?.remove(0);
+    let status = engine::ExecSpec::new(["/edge", "status"]);
+    let said = bench.engine.exec(&edge.id, status).await?.stdout;
+    let status: edge::status::Status = serde_json::from_slice(&said)?;
+    let versions = status.versions.iter();
+    Ok(versions.map(|version| version.requests).sum())
+}
+
 /// Well is only who is asked by our own load.
 const ASKS_WHO: &str = "rm /www/index.html; mkdir /www/cgi-bin; cd /www/cgi-bin; \
     echo '#!/bin/sh' > index.cgi; \
@@ -228,6 +238,14 @@ async fn where_nobody_else_asks_the_load_of_our_own_is_judged() -> Result<()> {
         log.contains("analysis of step 2: pass: errors: 0.00 % of "),
         "{log}"
     );
+
+    // It ends with the rollout, a moment later.
+    eventually("no more requests come", async || {
+        let before = requests(&bench).await?;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        Ok((requests(&bench).await? == before).then_some(()))
+    })
+    .await?;
 
     // Blue-green: the preview is asked at the same time as the service.
     let deploy = format!(

@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::analysis::verdict::Verdict;
-use domain::spec::{Analysis, ContainerQuery, HttpQuery, Limit, Metric, Provider, Resources};
+use domain::spec::{
+    Access, Analysis, ContainerQuery, HttpQuery, Limit, Metric, Provider, Resources,
+    SecretReference,
+};
 use engine::Engine;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -231,5 +236,65 @@ async fn a_container_under_way_is_gone_soon_after_the_watch() -> Result<()> {
         ensure!(begun.elapsed() < PATIENCE, "it is still there");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    Ok(())
+}
+
+/// The API server of the test cluster is an endpoint with an authority of its own, and asks who is there.
+#[tokio::test]
+async fn an_authority_is_trusted_only_where_it_is_named() -> Result<()> {
+    let Some(path) = testkit::kubernetes::kubeconfig() else {
+        return Ok(());
+    };
+    let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
+    let mut clusters = kubeconfig.clusters.into_iter();
+    let cluster = clusters.find_map(|named| named.cluster);
+    let cluster = cluster.context("no cluster")?;
+    let ca = tempfile::NamedTempFile::new()?;
+    match (
+        cluster.certificate_authority_data,
+        cluster.certificate_authority,
+    ) {
+        (Some(data), _) => std::fs::write(ca.path(), STANDARD.decode(data)?)?,
+        (None, Some(file)) => drop(std::fs::copy(file, ca.path())?),
+        (None, None) => anyhow::bail!("the cluster has no authority of its own"),
+    }
+    let bearer = tempfile::NamedTempFile::new()?;
+    std::fs::write(bearer.path(), "nobody-s-token")?;
+    let file =
+        |file: &tempfile::NamedTempFile| SecretReference::File(file.path().display().to_string());
+    let server = cluster.server.context("no address")?;
+    let version = |auth: Option<Access>| {
+        Provider::Http(HttpQuery {
+            url: format!("{server}/version"),
+            json_path: None,
+            timeout: None,
+            auth,
+        })
+    };
+    let (verdict, evidence) = measured(version(None), "result == 200").await?;
+    assert_eq!(verdict, Verdict::Error, "{evidence}");
+    assert!(evidence.contains("ertificate"), "{evidence}");
+    let trusting = Access {
+        ca: Some(file(&ca)),
+        ..Access::default()
+    };
+    let (verdict, evidence) = measured(version(Some(trusting.clone())), "result == 200").await?;
+    assert_eq!(verdict, Verdict::Pass, "{evidence}");
+    let as_nobody = Access {
+        bearer: Some(file(&bearer)),
+        ..trusting
+    };
+    let (verdict, evidence) = measured(version(Some(as_nobody)), "result == 401").await?;
+    assert_eq!(verdict, Verdict::Pass, "{evidence}");
+    let wrong = Access {
+        ca: Some(file(&bearer)),
+        ..Access::default()
+    };
+    let (verdict, evidence) = measured(version(Some(wrong)), "result == 200").await?;
+    assert_eq!(verdict, Verdict::Error);
+    assert!(
+        evidence.contains("`auth.ca` holds no certificates"),
+        "{evidence}"
+    );
     Ok(())
 }
