@@ -17,6 +17,7 @@ mod ready;
 mod record;
 mod release;
 mod rollout;
+mod router;
 pub(crate) mod sets;
 
 use bus::aggregates::Log;
@@ -35,7 +36,7 @@ use api::Cluster;
 pub(crate) use error::ClusterError;
 use inside::Inside;
 pub(crate) use live::live_state;
-use objects::PREVIEW;
+use objects::{PREVIEW, router};
 use record::Record;
 pub(crate) use rollout::Rollout;
 
@@ -63,6 +64,11 @@ pub(crate) struct Deployed {
     pub(crate) key: (EnvironmentName, ServiceName),
     /// The version before is there, too, without traffic.
     pub(crate) keeps_old: bool,
+}
+
+/// Whether a route measures out the share of a version that is brought in.
+pub(crate) fn is_routed(wanted: &Wanted) -> bool {
+    router(wanted).is_some()
 }
 
 /// The clusters of a platform.

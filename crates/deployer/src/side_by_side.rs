@@ -85,6 +85,7 @@ pub(crate) async fn roll_out(
     };
     let router = match place {
         Place::Docker(_) => Router::Exact,
+        Place::Kubernetes(..) if kubernetes::is_routed(wanted) => Router::Exact,
         Place::Kubernetes(..) => Router::ByReplicas,
     };
     let drive = Drive {

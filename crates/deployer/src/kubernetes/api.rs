@@ -21,7 +21,7 @@ use super::objects::{INSTALLED, ObjectId, Server};
 /// Versions of Kubernetes from which a container can be told to sleep.
 const SLEEPS: (u32, u32) = (1, 30);
 
-/// Who manages the numbers of replicas while a rollout is under way.
+/// Who manages the numbers of replicas and the weights of routes while a rollout is under way.
 const SCALER: &str = "slipway-rollout";
 
 /// How an object is applied.
@@ -166,6 +166,41 @@ impl Cluster {
         };
         let found = api.get_opt(&id.name).await;
         found.map_err(|error| ClusterError::of(doing, &error))
+    }
+
+    /// Whether the API server has the kind of an object.
+    pub(super) async fn knows(&self, id: &ObjectId) -> Result<bool, ClusterError> {
+        match self.of_kind(id, &format!("looking for {id}")).await {
+            Ok(_) => Ok(true),
+            Err(ClusterError::UnknownKind { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes parts of an object by the operations of a JSON patch: all of them, or none.
+    pub(super) async fn patch_parts(
+        &self,
+        id: &ObjectId,
+        operations: &[Json],
+    ) -> Result<(), ClusterError> {
+        let doing = format!("changing {id}");
+        let api = self.of_kind(id, &doing).await?;
+        let path = format!(
+            "{}/{}?fieldManager={SCALER}",
+            api.resource_url(),
+            id.name
+        );
+        let request = http::Request::patch(path)
+            .header(http::header::CONTENT_TYPE, "application/json-patch+json")
+            .body(Json::from(operations).to_string().into_bytes());
+        let request = request.map_err(|error| ClusterError::Refused {
+            doing: doing.clone(),
+            why: error.to_string(),
+        })?;
+        let patched = self.client.request_text(request).await;
+        patched
+            .map(drop)
+            .map_err(|error| ClusterError::of(doing, &error))
     }
 
     /// Makes sure that there is the namespace: asks by trying to apply something in it.

@@ -8,6 +8,7 @@ use domain::diagnostic::Diagnostics;
 use kube::core::Status;
 
 use super::objects::Impossible;
+use super::router::RouteError;
 
 /// Why a cluster does not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub(crate) enum ClusterError {
     /// The service file asks for what can't be.
     #[error("{0}")]
     Impossible(#[from] Impossible),
+    /// The route that should split the traffic can't.
+    #[error("`router`: {0}")]
+    Route(#[from] RouteError),
     /// The team's own manifests are wrong.
     #[error("{}", first(.0))]
     Manifests(Diagnostics),
@@ -122,6 +126,7 @@ impl ClusterError {
             | Self::Conflict { .. }
             | Self::UnknownKind { .. }
             | Self::Impossible(_)
+            | Self::Route(_)
             | Self::Manifests(_) => true,
             Self::NoManifests { passing, .. } | Self::NoPort { passing, .. } => !passing,
             Self::Unusable { .. }

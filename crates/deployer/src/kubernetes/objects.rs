@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
 use apart::{Apart, apart};
-pub(crate) use apart::{PREVIEW, pin};
+pub(crate) use apart::{PREVIEW, pin, router};
 pub(crate) use generated::generated;
 use labels::mark;
 pub(crate) use labels::{INSTALLED, annotation, label};

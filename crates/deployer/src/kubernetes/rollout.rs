@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use domain::platform::KubernetesTarget;
 use domain::stage::Failure;
+use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use super::Kubernetes;
@@ -19,6 +20,7 @@ use super::objects::{ObjectId, Release, is_workload};
 use super::ready::{Output, Verdict, judge, suspect};
 use super::record::{self, Record};
 use super::release::release;
+use super::router::Router;
 use crate::converge::{Converged, Ended};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
@@ -27,6 +29,12 @@ use crate::wanted::Wanted;
 const LOOK: Duration = Duration::from_millis(500);
 /// How much longer than a controller we wait for it to say that nothing goes on.
 const SLACK: Duration = Duration::from_secs(10);
+
+/// The routes of a release that split its traffic, and all else at once.
+fn apart<'r>(release: &'r Release, router: Option<&Router>) -> (Vec<&'r Json>, Vec<&'r Json>) {
+    let all = release.objects.iter();
+    all.partition(|object| router.is_some_and(|router| router.needs(&ObjectId::of(object))))
+}
 
 /// A rollout on its way.
 pub(crate) struct Rollout<'a> {
@@ -52,6 +60,8 @@ struct Applied {
     was_there: bool,
     /// What others changed is overwritten.
     force: bool,
+    /// The route that canaries of it are measured out by.
+    router: Option<Router>,
 }
 
 impl<'a> Rollout<'a> {
@@ -133,23 +143,28 @@ impl<'a> Rollout<'a> {
         let wanted = self.wanted;
         let before = Record::read(&cluster, &wanted.service, &wanted.environment).await?;
         let mut coming = Record::coming(wanted, &release, before.as_ref());
+        let router = Router::of(wanted, &cluster.namespace);
         let untouched = before.is_some_and(|b| b.complete && b.key == release.key);
         // Back must be possible whatever somebody did meanwhile.
         let force = wanted.returns || self.target.overwrite_changes;
         if !(wanted.returns && untouched) {
             let probe = record::to_map(&coming, &wanted.service, &wanted.environment);
             cluster.ensure_namespace(&probe).await?;
+            // The weights of a route are not the team's alone.
+            let (routes, objects) = apart(&release, router.as_ref());
             if !wanted.returns {
-                apply::check(
-                    &cluster,
-                    release.objects.iter().chain(&release.pinned),
-                    force,
-                )
-                .await?;
+                let all = objects.iter().copied().chain(&release.pinned);
+                apply::check(&cluster, all, force).await?;
+                apply::check(&cluster, routes.iter().copied(), true).await?;
+                if let Some(router) = router.as_ref().filter(|_| routes.is_empty()) {
+                    router.check(&cluster).await?;
+                }
             }
             coming.write(&cluster, wanted).await?;
-            let held = apply::all(&cluster, &release.objects, force, self.voice).await?;
-            coming.held.extend(held);
+            for (objects, force) in [(routes, true), (objects, force)] {
+                let held = apply::all(&cluster, objects, force, self.voice).await?;
+                coming.held.extend(held);
+            }
         }
         let workloads = release.ids().filter(|id| is_workload(&id.kind)).collect();
         Ok(Applied {
@@ -159,6 +174,7 @@ impl<'a> Rollout<'a> {
             workloads,
             was_there: untouched,
             force,
+            router,
         })
     }
 
@@ -174,6 +190,16 @@ impl<'a> Rollout<'a> {
         let mut record = applied.record.clone();
         let pinned = apply::all(cluster, &release.pinned, applied.force, self.voice).await?;
         record.held.extend(pinned);
+        if let Some(router) = &applied.router {
+            match router.rest(cluster, release).await {
+                Ok(held) => record.held.extend(held),
+                // Back must be possible without a route, too.
+                Err(error @ ClusterError::Route(_)) if self.wanted.returns => {
+                    self.voice.say(&format!("note: {error}")).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
         record
             .prune(cluster, release, &[], self.wanted, self.voice)
             .await?;

@@ -6,6 +6,7 @@
 //! overruled, and nothing else of an object is touched.
 
 mod open;
+mod routed;
 mod seen;
 
 use std::collections::{BTreeSet, HashMap};
@@ -28,6 +29,7 @@ use crate::steps::{Look, SideBySide, Way};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 use open::Open;
+use routed::{Goal, Move, Settling, Steady};
 use seen::{Judged, Seen};
 
 /// A version that is brought in beside another.
@@ -52,6 +54,8 @@ pub(crate) struct Sets<'a> {
     /// The share of the traffic that was said last.
     said: Percent,
     is_settled: bool,
+    settling: Settling,
+    steady: Steady,
 }
 
 impl<'a> Sets<'a> {
@@ -78,6 +82,8 @@ impl<'a> Sets<'a> {
             output: None,
             said: Percent::ZERO,
             is_settled: false,
+            settling: Settling::default(),
+            steady: Steady::default(),
         }
     }
 
@@ -118,6 +124,9 @@ impl<'a> Sets<'a> {
         self.seen = seen;
         let (stable, candidate) = (self.seen.stable_set(), self.seen.candidate_set());
         let weight = self.seen.weight();
+        if let Some(routed) = self.seen.routed {
+            self.steady = self.settling.saw(routed);
+        }
         self.since.saw(
             way,
             Both {
@@ -162,6 +171,7 @@ impl<'a> Sets<'a> {
         self.resize(decision.sizes).await?;
         self.show(decision).await?;
         self.route(decision.weight).await?;
+        self.shift(decision).await?;
         match decision.next {
             Next::Complete => self.complete().await,
             Next::RolledBack { .. } => self.rolled_back(decision.sizes).await,
@@ -262,9 +272,37 @@ impl<'a> Sets<'a> {
         Ok(())
     }
 
+    /// Moves the weights of the route, or what one of its backends leads to, by one step.
+    async fn shift(&self, decision: &Decision) -> Result<(), ClusterError> {
+        let open = self.opened()?;
+        let (Some(router), Some(seen)) = (&open.router, self.seen.routed) else {
+            return Ok(());
+        };
+        let goal = Goal {
+            share: decision.weight,
+            comes: open.way == Way::Forth && self.seen.candidate_set().ready > 0,
+            replaces: open.way == Way::Forth && decision.sizes.stable == 0,
+        };
+        match routed::next(seen, goal, self.steady) {
+            None => Ok(()),
+            Some(Move::Weigh(share)) => router.set(&open.cluster, share).await,
+            Some(Move::LeadCanary) => open.lead(router, router.canary(), true).await,
+            Some(Move::LeadStable { to_candidate }) => {
+                open.lead(router, router.stable(), to_candidate).await
+            }
+        }
+    }
+
     /// The candidate is what runs here now.
     async fn complete(&mut self) -> Result<(), ClusterError> {
         let open = self.opened()?;
+        if self
+            .seen
+            .routed
+            .is_some_and(|routed| !routed.rests_with_candidate())
+        {
+            return Ok(());
+        }
         let Some(candidate) = &open.candidate else {
             return Ok(());
         };

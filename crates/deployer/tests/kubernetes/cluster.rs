@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
@@ -81,6 +82,33 @@ impl Cluster {
         api.patch(&object.name_any(), &params, &Patch::Apply(&object))
             .await?;
         Ok(())
+    }
+
+    /// Brings in the definition of a kind, and waits until the cluster knows it. One that is there stays as it is.
+    pub(crate) async fn define(&self, definition: &Json) -> Result<()> {
+        let all: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let definition: CustomResourceDefinition = serde_json::from_value(definition.clone())?;
+        let name = definition.name_any();
+        if all.get_opt(&name).await?.is_none() {
+            match all.create(&PostParams::default(), &definition).await {
+                Ok(_) => {}
+                // Another test was faster.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        crate::bench::eventually("the cluster knows a kind", async || {
+            let conditions = all
+                .get(&name)
+                .await?
+                .status
+                .and_then(|status| status.conditions);
+            let mut conditions = conditions.into_iter().flatten();
+            Ok(conditions
+                .any(|one| one.type_ == "Established" && one.status == "True")
+                .then_some(()))
+        })
+        .await
     }
 
     /// The address of a Service that this machine can reach.

@@ -1,7 +1,7 @@
 //! What lets the objects of two versions be side by side: pods that say which set they are of, and, where the strategy
 //! wants it, a Deployment by a name of its own and Services that lead to one set only. Pure.
 
-use domain::spec::Strategy;
+use domain::spec::{Strategy, TrafficRouter};
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
@@ -65,11 +65,19 @@ pub(super) fn apart(
         }
     }
     let mut is_pinned = is_pinned.into_iter();
-    let (pinned, objects) = objects
+    let (mut pinned, mut objects): (Vec<Json>, Vec<Json>) = objects
         .into_iter()
         .partition(|_| is_pinned.next().unwrap_or(false));
+    if let Some(router) = router(wanted).filter(|router| router.destination_rule().is_none()) {
+        let names = [
+            router.stable(&wanted.service),
+            router.canary(&wanted.service),
+        ];
+        pinned = backends(&mut objects, main.as_ref(), &names)?;
+    }
     Ok(Apart {
-        pinned: Vec::into_iter(pinned)
+        pinned: pinned
+            .into_iter()
             .map(|service| pin(service, &set))
             .collect(),
         preview: strategy
@@ -168,9 +176,45 @@ fn check(objects: &[Json], place: &Place, strategy: &str) -> Result<(), Impossib
     }
 }
 
-/// The same ports under another name, inside the cluster.
+/// The router that a version's strategy has.
+pub(crate) fn router(wanted: &Wanted) -> Option<&TrafficRouter> {
+    match &wanted.deploy.strategy {
+        Strategy::Canary(canary) => canary.router.as_deref(),
+        Strategy::Rolling(_) | Strategy::BlueGreen(_) => None,
+    }
+}
+
+/// The two Services that a route leads to: the team's own by these names, or copies of the one that leads to the
+/// version.
+fn backends(
+    objects: &mut Vec<Json>,
+    main: Option<&Json>,
+    names: &[String; 2],
+) -> Result<Vec<Json>, Impossible> {
+    let mut backends = Vec::new();
+    for name in names {
+        let is_it = |o: &Json| o["kind"] == "Service" && o["metadata"]["name"] == name.as_str();
+        let own = objects.iter().position(is_it);
+        let copy = main.map(|service| another(service, name));
+        let backend = own.map(|index| objects.remove(index)).or(copy);
+        backends.push(backend.ok_or_else(|| {
+            Impossible(format!(
+                "`router` splits the traffic between two Services, {} and {}, and no Service leads to the pods of this \
+                 version whose ports they could have; name its `deploy.port`, or add the two to `deploy.manifests`",
+                names[0], names[1]
+            ))
+        })?);
+    }
+    Ok(backends)
+}
+
+/// The Service by which a version is looked at before it has traffic.
 fn preview(service: &Json) -> Json {
-    let name = format!("{}{PREVIEW}", ObjectId::of(service).name);
+    another(service, &format!("{}{PREVIEW}", ObjectId::of(service).name))
+}
+
+/// The same ports under another name, inside the cluster.
+fn another(service: &Json, name: &str) -> Json {
     let mut ports = service["spec"]["ports"].clone();
     for port in ports.as_array_mut().into_iter().flatten() {
         if let Some(port) = port.as_object_mut() {

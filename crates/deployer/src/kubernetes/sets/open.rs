@@ -13,6 +13,8 @@ use super::super::error::ClusterError;
 use super::super::objects::{Impossible, ObjectId, Release, label, pin};
 use super::super::record::Record;
 use super::super::release::release;
+use super::super::router::Router;
+use super::routed::Routed;
 use crate::steps::Way;
 use crate::steps::since::Both;
 use crate::voice::Voice;
@@ -27,6 +29,8 @@ pub(super) struct Open {
     pub(super) candidate: Option<Release>,
     /// The candidate's preview was brought in.
     pub(super) is_shown: bool,
+    /// What measures out the candidate's share, if anything does.
+    pub(super) router: Option<Router>,
     record: Record,
 }
 
@@ -55,6 +59,9 @@ impl Open {
             Err(error) if way == Way::Back && error.is_users() => None,
             Err(error) => return Err(error),
         };
+        let router = candidate
+            .as_ref()
+            .and_then(|_| Router::of(wanted.candidate, &cluster.namespace));
         let (of, coming) = match (&candidate, way) {
             (Some(candidate), Way::Forth) => (wanted.candidate, candidate),
             _ => (wanted.stable, &stable),
@@ -67,6 +74,7 @@ impl Open {
             stable,
             candidate,
             is_shown: false,
+            router,
         };
         if way == Way::Forth {
             open.bring_in(wanted.candidate, target.overwrite_changes, voice)
@@ -107,8 +115,16 @@ impl Open {
             return Ok(());
         };
         let cluster = &self.cluster;
-        let all = candidate.objects.iter().chain(&candidate.pinned);
+        let (routes, objects): (Vec<&Json>, Vec<&Json>) =
+            candidate.objects.iter().partition(|o| self.is_route(o));
+        let all = objects.into_iter().chain(&candidate.pinned);
         apply::check(cluster, all.chain(&candidate.preview), force).await?;
+        // Its weights are no longer what the team wrote.
+        apply::check(cluster, routes.iter().copied(), true).await?;
+        if let Some(router) = &self.router {
+            self.make(&routes).await?;
+            router.check(cluster).await?;
+        }
         // What was kept of an even earlier version would get traffic, too.
         let is_known = |id: &&ObjectId| {
             let mut known = self.stable.ids().chain(candidate.ids());
@@ -140,13 +156,89 @@ impl Open {
             let is_decided = [&self.stable.set, &candidate.set]
                 .into_iter()
                 .any(|set| leads_to.as_ref() == Some(set));
-            if let Some(service) = self.stable.service(&name).filter(|_| !is_decided) {
+            // The version before may have been brought in without a router.
+            let service = self.stable.service(&name).or_else(|| {
+                let is_backend = self.router.is_some();
+                candidate.service(&name).filter(|_| is_backend)
+            });
+            if let Some(service) = service.filter(|_| !is_decided) {
                 apply::quietly(cluster, &pin(service.clone(), &self.stable.set)).await?;
             }
         }
+        if let Some(router) = self.router.as_ref().filter(|router| router.has_subsets()) {
+            let leads_to = router.pins(cluster).await?;
+            let names = [router.stable(), router.canary()];
+            for (subset, leads_to) in names.into_iter().zip(leads_to) {
+                let sets = [&self.stable.set, &candidate.set];
+                if !leads_to.is_some_and(|set| sets.contains(&&set)) {
+                    router.pin(cluster, subset, &self.stable.set).await?;
+                }
+            }
+        }
         let objects = without_sets(candidate, &[]);
+        let objects: Vec<&Json> = objects.filter(|o| !self.is_route(o)).collect();
         let held = apply::all(cluster, objects, force, voice).await?;
         self.record.held.extend(held);
+        Ok(())
+    }
+
+    /// Makes those routes that are not there yet. The others keep their weights until the end.
+    async fn make(&self, routes: &[&Json]) -> Result<(), ClusterError> {
+        for route in routes {
+            if self.cluster.find(&ObjectId::of(route)).await?.is_none() {
+                apply::quietly(&self.cluster, route).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an object is the route that splits the traffic, or has its subsets.
+    fn is_route(&self, object: &Json) -> bool {
+        let id = ObjectId::of(object);
+        self.router.as_ref().is_some_and(|router| router.needs(&id))
+    }
+
+    /// What the route and its backends lead to.
+    pub(super) async fn routed(&self, router: &Router) -> Result<Routed, ClusterError> {
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.set);
+        let weight = router.look(&self.cluster).await?;
+        let [stable, canary] = if router.has_subsets() {
+            router.pins(&self.cluster).await?
+        } else {
+            [
+                self.set_of(router.stable()).await?,
+                self.set_of(router.canary()).await?,
+            ]
+        };
+        let is_candidate = |set: Option<String>| set.is_some() && set.as_ref() == candidate;
+        Ok(Routed {
+            weight,
+            stable: is_candidate(stable),
+            canary: is_candidate(canary),
+        })
+    }
+
+    /// Lets a backend of the route lead to one of the two sets.
+    pub(super) async fn lead(
+        &self,
+        router: &Router,
+        backend: &str,
+        to_candidate: bool,
+    ) -> Result<(), ClusterError> {
+        let Some(candidate) = &self.candidate else {
+            return Ok(());
+        };
+        let set = if to_candidate {
+            &candidate.set
+        } else {
+            &self.stable.set
+        };
+        if router.has_subsets() {
+            return router.pin(&self.cluster, backend, set).await;
+        }
+        if let Some(service) = candidate.service(backend) {
+            apply::quietly(&self.cluster, &pin(service.clone(), set)).await?;
+        }
         Ok(())
     }
 
@@ -154,6 +246,7 @@ impl Open {
         self.record.write(&self.cluster, wanted).await?;
         let switched = self.switched();
         let objects = without_sets(&self.stable, &switched);
+        let objects: Vec<&Json> = objects.filter(|o| !self.is_route(o)).collect();
         let held = apply::all(&self.cluster, objects, true, voice).await?;
         self.record.held.extend(held);
         Ok(())
@@ -181,6 +274,16 @@ impl Open {
             }
         }
         record.held.extend(held);
+        if let Some(router) = &self.router {
+            match router.rest(&self.cluster, release).await {
+                Ok(held) => record.held.extend(held),
+                // Without its route a version is there all the same.
+                Err(error @ ClusterError::Route(_)) if self.way == Way::Back => {
+                    voice.say(&format!("note: {error}")).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
         record
             .prune(&self.cluster, release, kept, wanted, voice)
             .await?;

@@ -11,6 +11,8 @@ use super::super::look::deployment;
 use super::super::objects::{ObjectId, Release};
 use super::super::ready::{Container, Output, Pod, Verdict, Workload, judge, suspect};
 use super::Open;
+use super::routed::Routed;
+use crate::steps::Way;
 
 /// Restarts after which a new replica counts as broken, even if it is ready again.
 const RESTARTS: i32 = 2;
@@ -22,6 +24,8 @@ pub(super) struct Seen {
     pub(super) candidate: Option<Workload>,
     /// The candidate's share, where Services decide it; else the numbers of replicas do.
     switched: Option<Percent>,
+    /// What the route that splits the traffic does, if one does.
+    pub(super) routed: Option<Routed>,
 }
 
 /// What is to be said of the candidate's pods.
@@ -53,6 +57,7 @@ impl Seen {
             stable,
             candidate,
             switched,
+            routed: routed(open).await?,
         })
     }
 
@@ -67,7 +72,8 @@ impl Seen {
     /// The candidate's share of the traffic.
     pub(super) fn weight(&self) -> Percent {
         let by_replicas = || rollout::share(self.candidate_set(), self.stable_set());
-        self.switched.unwrap_or_else(by_replicas)
+        let routed = self.routed.map(Routed::share);
+        self.switched.or(routed).unwrap_or_else(by_replicas)
     }
 
     /// Judges the candidate's pods.
@@ -134,6 +140,20 @@ async fn workload(
     match release.and_then(Release::deployment).map(ObjectId::of) {
         Some(id) => deployment(&open.cluster, &id).await,
         None => Ok(None),
+    }
+}
+
+/// What the route does. On the way back a route that is gone keeps nobody from going on.
+async fn routed(open: &Open) -> Result<Option<Routed>, ClusterError> {
+    let Some(router) = &open.router else {
+        return Ok(None);
+    };
+    match open.routed(router).await {
+        Err(ClusterError::Route(error)) if open.way == Way::Back => {
+            tracing::warn!("going back without a route: {error}");
+            Ok(Some(Routed::NOTHING))
+        }
+        routed => routed.map(Some),
     }
 }
 

@@ -1,0 +1,200 @@
+//! What measures out a canary's share: a route of the team's own, of which only weights are changed.
+//!
+//! The route leads to two Services, or to two subsets; which version each of them is, is not decided here. A change is
+//! a JSON patch that tests first whether the backends are still those that were read, so that nothing of anybody else
+//! is overwritten, and that takes over no other field.
+
+mod error;
+mod http_route;
+mod istio;
+mod kind;
+mod split;
+
+use std::collections::BTreeMap;
+
+use domain::spec::{Percent, RouterKind, TrafficRouter};
+use serde_json::Value as Json;
+
+use super::api::Cluster;
+use super::apply;
+use super::drift;
+use super::error::ClusterError;
+use super::objects::{ObjectId, Release, router};
+use crate::wanted::Wanted;
+pub(crate) use error::RouteError;
+use kind::{GATEWAY_API, Kind, LINKERD};
+use split::Split;
+
+/// The two versions, as a route calls them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Backends {
+    namespace: String,
+    stable: String,
+    canary: String,
+}
+
+/// A route of the team's.
+pub(super) struct Router {
+    spec: TrafficRouter,
+    backends: Backends,
+    route: Kind,
+    rule: Option<Kind>,
+}
+
+impl Router {
+    /// The router that a version asks for, if its strategy has one.
+    pub(super) fn of(wanted: &Wanted, namespace: &str) -> Option<Self> {
+        let spec = router(wanted)?.clone();
+        let backends = Backends {
+            namespace: namespace.to_owned(),
+            stable: spec.stable(&wanted.service),
+            canary: spec.canary(&wanted.service),
+        };
+        let (route, rule) = match &spec.kind {
+            RouterKind::GatewayApi(route) => (Kind::http_route(&route.route, GATEWAY_API), None),
+            RouterKind::Linkerd(route) => (Kind::http_route(&route.route, LINKERD), None),
+            RouterKind::Istio(istio) => {
+                let rule = istio.destination_rule.as_deref();
+                let rule = rule.map(|name| Kind::istio("DestinationRule", name));
+                (Kind::istio("VirtualService", &istio.virtual_service), rule)
+            }
+        };
+        Some(Self {
+            spec,
+            backends,
+            route,
+            rule,
+        })
+    }
+
+    /// Refuses a route that can't split the traffic, or whose weights make no sense, before anything is changed.
+    pub(super) async fn check(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+        let (_, split) = self.read(cluster).await?;
+        split.check()?;
+        if let Some(rule) = &self.rule {
+            let found = rule.read(cluster).await?;
+            let pins = [&self.backends.stable, &self.backends.canary].map(|s| (s.as_str(), ""));
+            istio::pinned(&found, &rule.to_string(), &pins)?;
+        }
+        Ok(())
+    }
+
+    /// The share of the canary's backend, read back.
+    pub(super) async fn look(&self, cluster: &Cluster) -> Result<Percent, ClusterError> {
+        Ok(self.read(cluster).await?.1.share())
+    }
+
+    /// Gives the canary's backend a share, and the rest to the other.
+    pub(super) async fn set(&self, cluster: &Cluster, share: Percent) -> Result<(), ClusterError> {
+        let change = |route: &Json| Ok(self.split(route)?.change(share));
+        self.route.change(cluster, change).await
+    }
+
+    /// Whether the versions are subsets of a DestinationRule, and not Services.
+    pub(super) fn has_subsets(&self) -> bool {
+        self.rule.is_some()
+    }
+
+    /// The sets to which the subsets lead, the stable one first.
+    pub(super) async fn pins(
+        &self,
+        cluster: &Cluster,
+    ) -> Result<[Option<String>; 2], ClusterError> {
+        let Some(rule) = &self.rule else {
+            return Ok([None, None]);
+        };
+        let found = rule.read(cluster).await?;
+        let pins = [&self.backends.stable, &self.backends.canary];
+        Ok(pins.map(|subset| istio::pins(&found, subset)))
+    }
+
+    /// Lets a subset lead to a set of pods.
+    pub(super) async fn pin(
+        &self,
+        cluster: &Cluster,
+        subset: &str,
+        set: &str,
+    ) -> Result<(), ClusterError> {
+        let Some(rule) = &self.rule else {
+            return Ok(());
+        };
+        let name = rule.to_string();
+        let change = |found: &Json| istio::pinned(found, &name, &[(subset, set)]);
+        rule.change(cluster, change).await
+    }
+
+    /// Lets the route rest with a version: its subsets lead to it, and the canary's backend has no share. Where the
+    /// version brings the route itself, it is as the team wrote it but for the weights; returns what tells which of its
+    /// fields are ours.
+    pub(super) async fn rest(
+        &self,
+        cluster: &Cluster,
+        release: &Release,
+    ) -> Result<BTreeMap<String, String>, ClusterError> {
+        let own: Vec<&Json> = release
+            .objects
+            .iter()
+            .filter(|object| self.needs(&ObjectId::of(object)))
+            .collect();
+        for route in &own {
+            apply::quietly(cluster, route).await?;
+        }
+        if self.has_subsets() {
+            for subset in [self.stable(), self.canary()] {
+                self.pin(cluster, subset, &release.set).await?;
+            }
+        }
+        self.set(cluster, Percent::ZERO).await?;
+        let mut held = BTreeMap::new();
+        for id in own.into_iter().map(ObjectId::of) {
+            if let Some(found) = cluster.find(&id).await? {
+                held.insert(id.to_string(), drift::held(&found));
+            }
+        }
+        Ok(held)
+    }
+
+    /// What the route calls the version that serves: a Service or a subset.
+    pub(super) fn stable(&self) -> &str {
+        &self.backends.stable
+    }
+
+    /// What the route calls the canary.
+    pub(super) fn canary(&self) -> &str {
+        &self.backends.canary
+    }
+
+    /// Whether an object is the route, or what it needs.
+    pub(super) fn needs(&self, id: &ObjectId) -> bool {
+        let needed = [Some(&self.route), self.rule.as_ref()];
+        needed.into_iter().flatten().any(|kind| kind.is(id))
+    }
+
+    async fn read(&self, cluster: &Cluster) -> Result<(Json, Split), ClusterError> {
+        let route = self.route.read(cluster).await?;
+        let split = self.split(&route)?;
+        Ok((route, split))
+    }
+
+    fn split(&self, route: &Json) -> Result<Split, RouteError> {
+        let name = self.route.to_string();
+        match &self.spec.kind {
+            RouterKind::GatewayApi(_) | RouterKind::Linkerd(_) => {
+                http_route::split(route, &name, &self.backends)
+            }
+            RouterKind::Istio(of) => istio::split(route, &name, of, &self.backends),
+        }
+    }
+}
+
+/// What was found, for people.
+fn found(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let names: Vec<String> = names
+        .into_iter()
+        .map(|name| name.as_ref().to_owned())
+        .collect();
+    match names.as_slice() {
+        [] => "nothing".to_owned(),
+        names => names.join(", "),
+    }
+}
