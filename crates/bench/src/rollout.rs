@@ -22,7 +22,8 @@ const ABORTS: usize = 5;
 /// there before.
 const STEPS: usize = 20;
 /// Half of the requests until somebody decides.
-const HALF: &str = "{ replicas: 2, drain: 1s, strategy: { canary: { steps: [50%, pause] } } }";
+const HALF: &str =
+    "{ replicas: 2, drain: 1s, strategy: { canary: { steps: [50%, pause, 100%] } } }";
 
 pub(crate) async fn measure() -> Result<Report> {
     let mut report = Report::new("Rollouts in steps");
@@ -49,7 +50,7 @@ pub(crate) async fn measure() -> Result<Report> {
 async fn aborts(shop: &Shop, target: &str, report: &mut Report) -> Result<()> {
     let (good, bad) = (shop.image("good").await?, shop.image("bad").await?);
     let first = shop.deploy("1.0.0", &good, HALF).await?;
-    shop.ended(&first).await?;
+    shop.succeeded(&first).await?;
     let witness = Witness::start(&shop.address().await?);
     witness.until_answered("good").await?;
     let (mut last_answers, mut ends) = (Vec::new(), Vec::new());
@@ -101,13 +102,14 @@ async fn aborts(shop: &Shop, target: &str, report: &mut Report) -> Result<()> {
 /// How long a step takes that has nothing to wait for.
 async fn steps(shop: &Shop, report: &mut Report) -> Result<()> {
     let image = shop.image("stepwise").await?;
-    let weights: Vec<String> = (1..=STEPS).map(|percent| format!("{percent}%")).collect();
+    let mut weights: Vec<String> = (1..=STEPS).map(|percent| format!("{percent}%")).collect();
+    weights.push("100%".to_owned());
     let deploy = format!(
         "{{ replicas: 1, drain: 1s, strategy: {{ canary: {{ steps: [{}] }} }} }}",
         weights.join(", ")
     );
     let run = shop.deploy("2.0.0", &image, &deploy).await?;
-    shop.ended(&run).await?;
+    shop.succeeded(&run).await?;
     let entered = shop.entered(&run).await?;
     ensure!(
         entered.len() > STEPS,

@@ -202,14 +202,27 @@ impl Shop {
     }
 
     /// Waits until the run's deployment has ended.
-    pub(crate) async fn ended(&self, run: &RunId) -> Result<()> {
+    pub(crate) async fn ended(&self, run: &RunId) -> Result<Outcome> {
         let stage = StageName::Deploy(self.environment.clone());
-        self.eventually("the deployment ends", async || {
+        let outcome = async || {
             let run = self.runs.get(run).await?;
-            let state = run.as_ref().and_then(|run| Some(&run.stage(&stage)?.state));
-            Ok(matches!(state, Some(StageState::Ended { .. })))
-        })
-        .await
+            let state = run.and_then(|run| Some(run.stage(&stage)?.state.clone()));
+            anyhow::Ok(match state {
+                Some(StageState::Ended { outcome, .. }) => Some(outcome),
+                _ => None,
+            })
+        };
+        let ended = async || Ok(outcome().await?.is_some());
+        self.eventually("the deployment ends", ended).await?;
+        outcome().await?.context("the deployment is gone")
+    }
+
+    /// The same, and it is an error if it did not succeed.
+    pub(crate) async fn succeeded(&self, run: &RunId) -> Result<()> {
+        match self.ended(run).await? {
+            Outcome::Succeeded(_) => Ok(()),
+            other => anyhow::bail!("the deployment did not succeed: {other:?}"),
+        }
     }
 
     /// Waits until a rollout has come so far.
