@@ -12,8 +12,8 @@ use domain::run::Run;
 use proto::event::WireEvent;
 
 use crate::error::{AppendError, Error};
-use crate::events::EventStore;
-use crate::subjects::EventSubject;
+use crate::events::{EventStore, Followed, Follower, From};
+use crate::subjects::{EventFilter, EventSubject};
 
 /// A state that is the fold of the events under one subject.
 pub trait Aggregate: Clone + Send + Sync + 'static {
@@ -134,6 +134,23 @@ impl<A: Aggregate> Clone for Log<A> {
     }
 }
 
+/// News of one aggregate.
+pub struct Changes {
+    follower: Follower,
+}
+
+impl Changes {
+    /// Waits for an event after `sequence`. Dropping the future loses nothing.
+    pub async fn after(&mut self, sequence: u64) {
+        loop {
+            match self.follower.next().await {
+                Followed::Event(event) if event.sequence > sequence => return,
+                Followed::Event(_) | Followed::CaughtUp => {}
+            }
+        }
+    }
+}
+
 /// The state after an update.
 #[derive(Debug, Clone)]
 pub struct Updated<A> {
@@ -188,6 +205,16 @@ impl<A: Aggregate> Log<A> {
             self.remember(key, state);
         }
         Ok(state)
+    }
+
+    /// The events of one aggregate from now on.
+    ///
+    /// # Errors
+    /// When the bus is unavailable.
+    pub async fn changes(&self, key: &A::Key) -> Result<Changes, Error> {
+        let filter = EventFilter::One(A::subject(key));
+        let follower = self.store.follow(&filter, From::Now).await?;
+        Ok(Changes { follower })
     }
 
     /// Appends an event to a state whose last event has the sequence `expected` (0 for the first one).

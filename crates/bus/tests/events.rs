@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use bus::aggregates::Log;
 use bus::{
     AppendError, Bus, Durability, EventFilter, EventSubject, Followed, Follower, From, StoredEvent,
 };
 use bytes::Bytes;
+use domain::run::Run;
 
 use crate::bed::{bed, connect, soon};
 
@@ -40,6 +42,19 @@ fn ids(events: &[StoredEvent]) -> Vec<String> {
         .iter()
         .map(|event| String::from_utf8_lossy(&event.payload).into_owned())
         .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_changes_is_woken_by_what_is_newer_than_known_and_by_nothing_else() {
+    let (_server, bus) = bed().await;
+    let log: Log<Run> = Log::new(bus.events());
+    let mut changes = log.changes(&"r".parse().unwrap()).await.unwrap();
+    let known = append(&bus, &run("r"), 0, "known").await.unwrap();
+    append(&bus, &run("other"), 0, "elsewhere").await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), changes.after(known)).await;
+    assert!(early.is_err(), "nothing is newer");
+    append(&bus, &run("r"), known, "newer").await.unwrap();
+    soon("the change is told", changes.after(known)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -176,6 +176,7 @@ impl Drive<'_> {
         mut watch: Option<Watch>,
     ) -> Result<Driven, bus::Error> {
         let mut memory = Memory::default();
+        let mut changes = self.deployer.rollouts.changes(self.key).await?;
         loop {
             let Some((sequence, progress)) = self.progress().await? else {
                 return Ok(Driven::Elsewhere);
@@ -247,6 +248,8 @@ impl Drive<'_> {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                // Somebody asked for something.
+                () = changes.after(sequence) => {}
                 () = self.stop.token().cancelled(), if told.is_none() => {}
             }
         }
