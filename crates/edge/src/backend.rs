@@ -98,10 +98,10 @@ impl Backend {
     ///
     /// Counting before looking pairs with [`Self::leave`] closing before the count is read (both sequentially
     /// consistent): once a closed backend is seen with nothing in flight, no request reaches it any more.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<InFlight> {
+    pub(crate) fn enter(self: Arc<Self>) -> Option<InFlight> {
         self.in_flight.fetch_add(1, SeqCst);
-        let entered = InFlight(self.clone());
-        (!self.closed.load(SeqCst)).then_some(entered)
+        let entered = InFlight(self);
+        (!entered.0.closed.load(SeqCst)).then_some(entered)
     }
 
     /// Takes no new request, closes idle connections and stops the checks.

@@ -12,6 +12,7 @@ mod held;
 mod newer;
 mod order;
 mod restores;
+mod retries;
 mod runs;
 mod slow_ways_back;
 mod testers;
