@@ -99,7 +99,9 @@ pub(crate) async fn roll_out(
     };
     let driven = match place {
         Place::Docker(docker) => {
-            let mut sets = docker::sets::Sets::new(docker, &before, wanted, active.at, voice);
+            let progress = started.progress.as_ref();
+            let since = progress.map_or(active.at, |progress| progress.began_at);
+            let mut sets = docker::sets::Sets::new(docker, &before, wanted, since, voice);
             let sources = docker.sources(wanted, stage_labels(work));
             let preview = docker::names::preview_address(wanted);
             let watch = watch(work, wanted, &before, preview, sources);

@@ -43,6 +43,10 @@ pub(crate) trait SideBySide {
     }
     /// Whether nothing is left of what was to be removed.
     fn is_settled(&self) -> bool;
+    /// A person lets the rollout begin again: what was wrong with new replicas before `at` does not count any more.
+    fn begin_again(&mut self, at: Timestamp) {
+        let _ = at;
+    }
     /// After an error: what is remembered of the target may not be true any more.
     fn forget(&mut self);
     /// The last lines of a new replica that is not as it should be.
@@ -117,6 +121,8 @@ struct Memory {
     /// What was waited for at the last look, and whether that was said.
     waits: (String, bool),
     blind_since: Option<Instant>,
+    /// When the rollout began, as far as the target knows.
+    began_at: Option<Timestamp>,
 }
 
 impl Default for Memory {
@@ -126,6 +132,7 @@ impl Default for Memory {
             last_lines: Vec::new(),
             waits: (String::new(), true),
             blind_since: None,
+            began_at: None,
         }
     }
 }
@@ -181,6 +188,10 @@ impl Drive<'_> {
             let Some((sequence, progress)) = self.progress().await? else {
                 return Ok(Driven::Elsewhere);
             };
+            let began_at = memory.began_at.replace(progress.began_at);
+            if began_at.is_some_and(|before| before != progress.began_at) {
+                target.begin_again(progress.began_at);
+            }
             let told = self.stop.outcome();
             let wish = match &told {
                 None => None,

@@ -108,10 +108,12 @@ impl<'a> Sets<'a> {
     }
 
     /// Replicas of both versions that do not run, or can't, are replaced: those of the candidate once, before anything
-    /// else, and those of the stable set again when it has to take over.
+    /// else, and those of the stable set again when it has to take over. Where the rollout begins again, all those of the
+    /// candidate are that are not ready, or ended before.
     fn clear(&mut self, way: Way) {
         let turned = self.memory.since.way().is_some_and(|before| before != way);
         let is_first = !std::mem::replace(&mut self.memory.is_cleared, true);
+        let begins_again = std::mem::take(&mut self.memory.begins_again);
         let both = self.seen.members.iter_mut().zip(&self.seen.containers);
         for (member, container) in both {
             let runs = !matches!(
@@ -119,14 +121,18 @@ impl<'a> Sets<'a> {
                 ContainerState::Exited { .. } | ContainerState::Created
             );
             let is_due = is_first || turned && way == Way::Back && member.side == Side::Stable;
-            if is_due && !runs && !member.is_ready {
+            let was_broken = !member.is_ready || container.restarts > 0;
+            let is_old = begins_again && member.side == Side::Candidate && was_broken;
+            if is_due && !runs && !member.is_ready || is_old {
                 self.memory
                     .leaving
                     .insert(member.name.clone(), Instant::now());
                 member.is_leaving = true;
+                // It is not asked to stay after all.
+                member.is_ready = false;
             }
         }
-        if is_first {
+        if is_first || begins_again {
             let is_gone = |(index, _): &(usize, String)| self.seen.members[*index].is_leaving;
             self.seen.unwell = self.seen.unwell.take().filter(|unwell| !is_gone(unwell));
         }
@@ -345,6 +351,11 @@ impl SideBySide for Sets<'_> {
 
     fn is_settled(&self) -> bool {
         self.memory.leaving.is_empty()
+    }
+
+    fn begin_again(&mut self, at: Timestamp) {
+        self.since = at;
+        self.memory.begins_again = true;
     }
 
     fn forget(&mut self) {

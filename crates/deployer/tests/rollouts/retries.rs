@@ -49,7 +49,7 @@ async fn a_canary_that_is_held_begins_again_once_what_it_missed_is_there() -> Re
     let needy = bench
         .image(
             "two",
-            "wget -q -O /dev/null http://shop:8080/flag || { echo no flag >&2; exit 3; }; \
+            "wget -q -O /dev/null http://shop:8080/flag || { echo no flag >&2; exit 3; }; touch /www/flag; \
              trap 'kill $!; exit 0' TERM; httpd -f -p ${PORT:-8080} -h /www & wait",
         )
         .await?;

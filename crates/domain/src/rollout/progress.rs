@@ -66,6 +66,8 @@ pub enum Act {
 pub struct Progress {
     /// What is to be done.
     pub plan: Plan,
+    /// When it began, or a person last let it begin again.
+    pub began_at: Timestamp,
     /// The step that it is at, from 0.
     pub index: usize,
     /// Since when it is at this step; later by as long as it was paused.
@@ -157,6 +159,7 @@ impl Progress {
     pub fn new(plan: Plan, at: Timestamp) -> Self {
         Self {
             plan,
+            began_at: at,
             index: 0,
             entered_at: at,
             advanced_at: at,

@@ -19,6 +19,8 @@ pub(super) struct Memory {
     pub(super) since: Since,
     /// Replicas that do not run were told to go.
     pub(super) is_cleared: bool,
+    /// The rollout begins again at the next look.
+    pub(super) begins_again: bool,
     /// What was said of the traffic.
     pub(super) said: Said,
 }

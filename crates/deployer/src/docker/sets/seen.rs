@@ -67,7 +67,7 @@ impl Seen {
                 () if replicas::is_of(container, versions.stable) => Side::Stable,
                 () => Side::Stray,
             };
-            if side == Side::Candidate {
+            if side == Side::Candidate && !is_leaving(&container.name) {
                 seen.look_after(index, container, &replica, versions.since);
             }
             seen.members.push(Member {
