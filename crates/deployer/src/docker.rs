@@ -11,6 +11,7 @@ pub(crate) mod inside;
 mod live;
 pub(crate) mod names;
 mod ports;
+mod preview;
 mod replicas;
 pub(crate) mod sets;
 
@@ -38,6 +39,7 @@ pub(crate) use edge::status_of;
 use inside::Inside;
 pub(crate) use live::live_state;
 use ports::Entrance;
+pub(crate) use preview::preview;
 
 /// The container engine of one machine as a target.
 #[derive(Clone)]

@@ -13,6 +13,7 @@ pub(crate) mod inside;
 mod live;
 mod look;
 mod objects;
+mod preview;
 mod ready;
 mod record;
 mod release;
@@ -37,6 +38,7 @@ pub(crate) use error::ClusterError;
 use inside::Inside;
 pub(crate) use live::live_state;
 use objects::{PREVIEW, router};
+pub(crate) use preview::{Way, preview};
 use record::Record;
 pub(crate) use rollout::Rollout;
 

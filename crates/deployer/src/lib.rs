@@ -20,6 +20,7 @@ mod on_deploy;
 mod on_restore;
 mod origin;
 mod placement;
+mod preview;
 mod repair;
 pub mod rolling;
 mod service;

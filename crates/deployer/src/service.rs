@@ -84,14 +84,14 @@ impl Service {
             active: active.clone(),
         };
         let tokens = self.config.common.tokens()?;
-        let repairer = deployer.clone();
+        let (repairer, answers) = (deployer.clone(), deployer.clone());
         let worker = Worker::new(id.clone(), self.bus, deployer, self.config.slots).sharing(active);
         let listener = match self.listener {
             Some(listener) => listener,
             None => grpc::listen(self.config.listen.listen).await?,
         };
         tracing::info!(worker.id = %id, "deployer listens on {}", listener.local_addr()?);
-        let questions = Questions::new(targets.clone());
+        let questions = Questions::new(answers);
         // When it is told to stop, it ends when both have.
         let work = async {
             tokio::try_join!(

@@ -3,11 +3,13 @@
 mod environments;
 mod logs;
 mod paging;
+mod previews;
 mod releases;
 mod rollouts;
 mod runs;
 mod system;
 mod watch;
+mod wishes;
 
 use std::sync::Arc;
 

@@ -1,21 +1,24 @@
 //! The other services, asked over gRPC whether they are there and what really runs.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use domain::ids::EnvironmentName;
 use proto::builder::v1::InspectWorkspaceRequest;
 use proto::builder::v1::builder_service_client::BuilderServiceClient;
 use proto::deployer::v1::deployer_service_client::DeployerServiceClient;
-use proto::deployer::v1::{GetLiveStateRequest, LiveState};
+use proto::deployer::v1::{GetLiveStateRequest, LiveState, PreviewDeploymentRequest};
 use proto::gateway::v1::Part;
+use proto::preview::v1::DeploymentPreview;
 use proto::registry_promoter::v1::registry_promoter_service_client::RegistryPromoterServiceClient;
 use proto::registry_promoter::v1::{CheckRegistriesRequest, InspectRequest};
 use proto::test_runner::v1::test_runner_service_client::TestRunnerServiceClient;
 use service_kit::grpc::{ShowToken, channel};
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
+use crate::Error;
 use crate::config::PartUrls;
 
 /// How long a part may take to answer.
@@ -24,6 +27,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 const STILL_THERE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the deployer may take to say what runs: it asks engines and clusters.
 const LIVE_STATE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the deployer may take to say what a deployment would change: it reads manifests from a repository, and asks
+/// a cluster about each of them.
+const PREVIEW_LIMIT: Duration = Duration::from_secs(120);
+/// The largest preview: an object of a cluster may have a megabyte, and is told twice.
+const PREVIEW_BYTES: usize = 64 << 20;
 
 /// The services that the gateway was told of.
 pub(crate) struct Parts {
@@ -190,6 +199,56 @@ impl Parts {
             environment: environment.to_string(),
         };
         Some(within(LIVE_STATE_LIMIT, client.get_live_state(question)).await)
+    }
+
+    /// What a deployment would change.
+    ///
+    /// # Errors
+    /// When there is no deployer to ask, or it can't say.
+    pub(crate) async fn preview(
+        &self,
+        question: PreviewDeploymentRequest,
+    ) -> Result<DeploymentPreview, Error> {
+        let place = format!("deployment to {}", question.environment);
+        let Some(channel) = self.deployer.clone() else {
+            let why = "only a deployer can say what would change, and the gateway knows none; start it with \
+                       --deployer-url, or SLIPWAY_DEPLOYER_URL";
+            return Err(Error::precondition(place, why));
+        };
+        let mut client = DeployerServiceClient::with_interceptor(channel, self.token.clone())
+            .max_decoding_message_size(PREVIEW_BYTES);
+        let asked = client.preview_deployment(question);
+        match tokio::time::timeout(PREVIEW_LIMIT, asked).await {
+            Ok(Ok(preview)) => Ok(preview.into_inner()),
+            Ok(Err(status)) => Err(not_previewed(&place, &status)),
+            Err(_) => Err(Error::Unavailable {
+                why: format!(
+                    "the deployer did not say within {} seconds what would change",
+                    PREVIEW_LIMIT.as_secs()
+                ),
+            }),
+        }
+    }
+}
+
+/// Why the deployer did not say what would change, for whoever asked.
+fn not_previewed(place: &str, status: &Status) -> Error {
+    let said = status.message();
+    match status.code() {
+        Code::FailedPrecondition => Error::precondition(place, said),
+        Code::Unimplemented => Error::precondition(
+            place,
+            "the deployer is older than this gateway and can't say what would change; update it",
+        ),
+        // What it said itself, rather than that nobody was there.
+        Code::Unavailable if status.source().is_none() => Error::Unavailable {
+            why: said.to_owned(),
+        },
+        code => Error::Unavailable {
+            why: format!(
+                "the deployer does not say what would change ({code}: {said}); is it running, and is its address right?"
+            ),
+        },
     }
 }
 

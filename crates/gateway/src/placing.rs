@@ -148,19 +148,7 @@ pub(crate) fn rollback<'a>(
         );
         return Err(Error::Precondition { subject, why });
     };
-    // Going back to the version before the one that still serves is hardly what is meant in the middle of a rollout.
-    let plain = asked.map(|asked| asked.strip_prefix('v').unwrap_or(asked));
-    if let Some(active) = &rollouts.active
-        && plain.is_none_or(|plain| plain == current.placement.version)
-    {
-        let (coming, serving) = (&active.version, &current.placement.version);
-        let why = format!(
-            "{coming} of `{service}` is only just coming to {environment}, over {serving}; `slipway rollout abort {service} \
-             --in {environment}` takes it back at once. To go further back after that, name the version"
-        );
-        return Err(Error::Precondition { subject, why });
-    }
-    let Some(plain) = plain else {
+    let Some(asked) = asked else {
         return rollouts.previous().ok_or_else(|| {
             let why = format!(
                 "nothing ran in {environment} before {} of `{service}`, so there is nothing to go back to; deploy the \
@@ -170,6 +158,7 @@ pub(crate) fn rollback<'a>(
             Error::Precondition { subject, why }
         });
     };
+    let plain = asked.strip_prefix('v').unwrap_or(asked);
     if current.placement.version == plain {
         return Err(Error::Precondition {
             subject,

@@ -8,6 +8,7 @@ use proto::gateway::v1::release_service_client::ReleaseServiceClient;
 use proto::gateway::v1::run_service_client::RunServiceClient;
 use proto::gateway::v1::system_service_client::SystemServiceClient;
 use proto::gateway::v1::{self, Environment, Release, Run};
+use proto::preview::v1::DeploymentPreview;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -273,6 +274,30 @@ impl Gateway {
     /// See [`Gateway::start_run`].
     pub async fn rollback(&self, request: v1::RollbackRequest) -> Result<Run, CliError> {
         self.within(SLOW, self.environments().rollback(request))
+            .await
+    }
+
+    /// What a deployment would change.
+    ///
+    /// # Errors
+    /// See [`Gateway::start_run`].
+    pub async fn preview_deploy(
+        &self,
+        request: v1::DeployRequest,
+    ) -> Result<DeploymentPreview, CliError> {
+        self.within(SLOW, self.environments().preview_deploy(request))
+            .await
+    }
+
+    /// What going back would change.
+    ///
+    /// # Errors
+    /// See [`Gateway::start_run`].
+    pub async fn preview_rollback(
+        &self,
+        request: v1::RollbackRequest,
+    ) -> Result<DeploymentPreview, CliError> {
+        self.within(SLOW, self.environments().preview_rollback(request))
             .await
     }
 

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod environment;
 pub mod lint;
 pub mod log;
+pub mod preview;
 pub mod release;
 pub mod rollout;
 pub mod run;

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod graph;
 pub mod log;
 pub mod paint;
+pub mod preview;
 pub mod release;
 pub mod rollout;
 pub mod run;

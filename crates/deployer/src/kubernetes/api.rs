@@ -185,11 +185,7 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         let doing = format!("changing {id}");
         let api = self.of_kind(id, &doing).await?;
-        let path = format!(
-            "{}/{}?fieldManager={SCALER}",
-            api.resource_url(),
-            id.name
-        );
+        let path = format!("{}/{}?fieldManager={SCALER}", api.resource_url(), id.name);
         let request = http::Request::patch(path)
             .header(http::header::CONTENT_TYPE, "application/json-patch+json")
             .body(Json::from(operations).to_string().into_bytes());
@@ -203,8 +199,8 @@ impl Cluster {
             .map_err(|error| ClusterError::of(doing, &error))
     }
 
-    /// Makes sure that there is the namespace: asks by trying to apply something in it.
-    pub(super) async fn ensure_namespace(&self, probe: &Json) -> Result<(), ClusterError> {
+    /// Whether there is the namespace: asks by trying to apply something in it.
+    pub(super) async fn has_namespace(&self, probe: &Json) -> Result<bool, ClusterError> {
         let id = ObjectId::of(probe);
         let doing = format!("checking {id}");
         let api = self.of_kind(&id, &doing).await?;
@@ -212,21 +208,25 @@ impl Cluster {
             dry: true,
             force: true,
         });
-        match api.patch(&id.name, &params, &Patch::Apply(probe)).await {
-            Err(error) if is_without_namespace(&error, &self.namespace) => {
-                let doing = format!("creating the namespace {}", self.namespace);
-                let namespaces: Api<Namespace> = Api::all(self.client.clone());
-                let mut namespace = Namespace::default();
-                namespace.metadata.name = Some(self.namespace.clone());
-                match namespaces.create(&Default::default(), &namespace).await {
-                    Ok(_) => Ok(()),
-                    // Somebody else was faster.
-                    Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-                    Err(error) => Err(ClusterError::of(doing, &error)),
-                }
-            }
-            // Everything else comes again when it is applied.
-            _ => Ok(()),
+        let tried = api.patch(&id.name, &params, &Patch::Apply(probe)).await;
+        // Everything else comes again when it is applied.
+        Ok(!tried.is_err_and(|error| is_without_namespace(&error, &self.namespace)))
+    }
+
+    /// Makes sure that there is the namespace.
+    pub(super) async fn ensure_namespace(&self, probe: &Json) -> Result<(), ClusterError> {
+        if self.has_namespace(probe).await? {
+            return Ok(());
+        }
+        let doing = format!("creating the namespace {}", self.namespace);
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(self.namespace.clone());
+        match namespaces.create(&Default::default(), &namespace).await {
+            Ok(_) => Ok(()),
+            // Somebody else was faster.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(ClusterError::of(doing, &error)),
         }
     }
 

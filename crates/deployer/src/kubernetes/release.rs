@@ -29,6 +29,17 @@ pub(super) async fn release(
     target: &KubernetesTarget,
     wanted: &Wanted,
 ) -> Result<Release, ClusterError> {
+    release_from(kubernetes, cluster, target, wanted, &wanted.repository).await
+}
+
+/// The same. The image is looked at in `available`: it may not be yet where the version takes it from.
+pub(super) async fn release_from(
+    kubernetes: &Kubernetes,
+    cluster: &Cluster,
+    target: &KubernetesTarget,
+    wanted: &Wanted,
+    available: &str,
+) -> Result<Release, ClusterError> {
     let mut place = Place {
         namespace: cluster.namespace.clone(),
         image_pull_secrets: target.image_pull_secrets.clone(),
@@ -45,7 +56,11 @@ pub(super) async fn release(
         return Ok(own(wanted, &place, manifests)?);
     }
     if place.port.is_none() {
-        place.port = exposed(kubernetes, wanted).await?;
+        let there = Wanted {
+            repository: available.to_owned(),
+            ..wanted.clone()
+        };
+        place.port = exposed(kubernetes, &there).await?;
     }
     for (variable, value) in &wanted.deploy.env {
         if let EnvValue::Secret { secret } = value

@@ -29,6 +29,7 @@ use crate::steps::{Look, SideBySide, Way};
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 use open::Open;
+pub(super) use open::can_be_beside;
 use routed::{Goal, Move, Settling, Steady};
 use seen::{Judged, Seen};
 

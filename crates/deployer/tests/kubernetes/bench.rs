@@ -25,6 +25,8 @@ use testkit::nats::TestNats;
 use testkit::registry::TestRegistry;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
 use crate::cluster::Cluster;
 
@@ -43,6 +45,9 @@ shift
 exec \"$@\"";
 /// A web server that answers with its page, and ends when it is told to.
 const SERVER: &str = "trap 'kill $!; exit 0' TERM; httpd -f -p ${PORT:-8080} -h /www & wait";
+
+/// Who asks a deployer.
+pub(crate) type Questions = DeployerServiceClient<InterceptedService<Channel, ShowToken>>;
 
 pub(crate) struct Bench {
     pub(crate) cluster: Cluster,
@@ -272,13 +277,18 @@ impl Bench {
 
     /// What the deployer answers about the environment.
     pub(crate) async fn live(&self) -> Result<Vec<LiveService>> {
-        let token = ShowToken::new(&Secret::new(TOKEN))?;
-        let channel = channel(&format!("http://127.0.0.1:{}", self.port))?;
-        let mut client = DeployerServiceClient::with_interceptor(channel, token);
+        let mut client = self.questions()?;
         let request = GetLiveStateRequest {
             environment: self.test.to_string(),
         };
         Ok(client.get_live_state(request).await?.into_inner().services)
+    }
+
+    /// The deployer's gRPC.
+    pub(crate) fn questions(&self) -> Result<Questions> {
+        let token = ShowToken::new(&Secret::new(TOKEN))?;
+        let channel = channel(&format!("http://127.0.0.1:{}", self.port))?;
+        Ok(DeployerServiceClient::with_interceptor(channel, token))
     }
 
     /// Everything that the run's deployment printed.

@@ -11,6 +11,7 @@ mod hands;
 mod manifests;
 mod people;
 mod plane;
+mod previews;
 mod rights;
 mod routers;
 mod runs;

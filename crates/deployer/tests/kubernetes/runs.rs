@@ -105,7 +105,7 @@ impl Bench {
         Ok(id)
     }
 
-    async fn plan(&self, wish: &Wish<'_>) -> Result<RunId> {
+    pub(crate) async fn plan(&self, wish: &Wish<'_>) -> Result<RunId> {
         let text = format!("service: {SERVICE}\ndeploy: {}\n", wish.deploy);
         let spec = domain::spec::parse("slipway.yaml", &text)
             .map_err(|errors| anyhow::anyhow!("{errors}"))?;

@@ -24,6 +24,8 @@ use testkit::nats::TestNats;
 use testkit::registry::TestRegistry;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
 /// The token that opens the deployer's gRPC.
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -33,6 +35,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const SERVICE: &str = "shop";
 /// A web server that answers with its version, and ends when it is told to.
 const SERVER: &str = "trap 'kill $!; exit 0' TERM; httpd -f -p ${PORT:-8080} -h /www & wait";
+
+/// Who asks a deployer.
+pub(crate) type Questions = DeployerServiceClient<InterceptedService<Channel, ShowToken>>;
 
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
@@ -287,13 +292,18 @@ impl Bench {
 
     /// What the deployer answers about an environment.
     pub(crate) async fn live(&self, environment: &EnvironmentName) -> Result<Vec<LiveService>> {
-        let token = ShowToken::new(&Secret::new(TOKEN))?;
-        let channel = channel(&format!("http://127.0.0.1:{}", self.port))?;
-        let mut client = DeployerServiceClient::with_interceptor(channel, token);
+        let mut client = self.questions()?;
         let request = GetLiveStateRequest {
             environment: environment.to_string(),
         };
         Ok(client.get_live_state(request).await?.into_inner().services)
+    }
+
+    /// The deployer's gRPC.
+    pub(crate) fn questions(&self) -> Result<Questions> {
+        let token = ShowToken::new(&Secret::new(TOKEN))?;
+        let channel = channel(&format!("http://127.0.0.1:{}", self.port))?;
+        Ok(DeployerServiceClient::with_interceptor(channel, token))
     }
 
     /// Everything that the run's deployment printed.

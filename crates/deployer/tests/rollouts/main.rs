@@ -11,6 +11,7 @@ mod failures;
 mod held;
 mod newer;
 mod order;
+mod previews;
 mod restores;
 mod retries;
 mod runs;

@@ -1,12 +1,9 @@
-//! Environments: what runs there; deploy and roll back.
+//! Environments: what runs there; deploy and roll back, or see what that would change.
 
 use domain::ids::{EnvironmentName, ServiceName};
-use domain::plan::plan;
 use domain::platform::{self, Target};
 use domain::rollout::Rollouts;
-use domain::run::{Actor, Change, Created, DeployTarget, Event, Kind, Run, Trigger};
-use domain::version::{Level, PlannedVersion};
-use jiff::Timestamp;
+use domain::run::Actor;
 use proto::deployer::v1::{LiveService, LiveState};
 use proto::event::time::to_wire;
 use proto::gateway::v1::environment_service_server::EnvironmentService;
@@ -14,16 +11,12 @@ use proto::gateway::v1::{
     DeployRequest, DeployedService, Environment, GetEnvironmentRequest, ListEnvironmentsRequest,
     ListEnvironmentsResponse, RollbackRequest, Run as PublicRun,
 };
-use semver::Version;
+use proto::preview::v1::DeploymentPreview;
 use service_kit::grpc::caller;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::Questions;
-use super::runs::short;
 use crate::Error;
-use crate::intake::run_id;
-use crate::placing;
 
 #[tonic::async_trait]
 impl EnvironmentService for Questions {
@@ -57,30 +50,7 @@ impl EnvironmentService for Questions {
 
     async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<PublicRun>, Status> {
         let actor = Actor(caller(&request)?.0);
-        let request = request.into_inner();
-        short("reason", &request.reason)?;
-        let service: ServiceName = request.service.parse().map_err(Error::from)?;
-        let environment = self.environment(&request.environment)?;
-        let releases = self
-            .releases
-            .get(&service)
-            .await
-            .map_err(Error::from)?
-            .unwrap_or_default();
-        let (version, target) = placing::deployment(
-            &service,
-            &request.version,
-            &environment,
-            &releases,
-            &self.platform,
-        )?;
-        let rollouts = self.rollouts_of(&environment, &service).await?;
-        let wish = Wish {
-            version: version.to_string(),
-            kind: Kind::Deploy(target),
-            actor,
-            reason: request.reason,
-        };
+        let (wish, rollouts) = self.deployment(request.into_inner(), actor).await?;
         Ok(Response::new(self.place(wish, &rollouts).await?))
     }
 
@@ -89,112 +59,30 @@ impl EnvironmentService for Questions {
         request: Request<RollbackRequest>,
     ) -> Result<Response<PublicRun>, Status> {
         let actor = Actor(caller(&request)?.0);
-        let request = request.into_inner();
-        short("reason", &request.reason)?;
-        let service: ServiceName = request.service.parse().map_err(Error::from)?;
-        let environment = self.environment(&request.environment)?;
-        let rollouts = self.rollouts_of(&environment, &service).await?;
-        let asked = Some(request.version.as_str()).filter(|version| !version.is_empty());
-        let back_to = &placing::rollback(&service, &environment, asked, &rollouts)?.placement;
-        let target = DeployTarget {
-            environment,
-            origin: back_to.origin.clone(),
-            repository: back_to.repository.clone(),
-            digest: back_to.digest.clone(),
-        };
-        let version = back_to.version.clone();
-        let wish = Wish {
-            version,
-            kind: Kind::Rollback(target),
-            actor,
-            reason: request.reason,
-        };
+        let (wish, rollouts) = self.way_back(request.into_inner(), actor).await?;
         Ok(Response::new(self.place(wish, &rollouts).await?))
     }
-}
 
-/// A version that somebody wants in an environment.
-struct Wish {
-    version: String,
-    kind: Kind,
-    actor: Actor,
-    reason: String,
+    async fn preview_deploy(
+        &self,
+        request: Request<DeployRequest>,
+    ) -> Result<Response<DeploymentPreview>, Status> {
+        let actor = Actor(caller(&request)?.0);
+        let (wish, _) = self.deployment(request.into_inner(), actor).await?;
+        Ok(Response::new(self.preview(&wish).await?))
+    }
+
+    async fn preview_rollback(
+        &self,
+        request: Request<RollbackRequest>,
+    ) -> Result<Response<DeploymentPreview>, Status> {
+        let actor = Actor(caller(&request)?.0);
+        let (wish, _) = self.way_back(request.into_inner(), actor).await?;
+        Ok(Response::new(self.preview(&wish).await?))
+    }
 }
 
 impl Questions {
-    pub(super) fn environment(&self, name: &str) -> Result<EnvironmentName, Error> {
-        let found = self
-            .platform
-            .environment(name)
-            .map_err(|error| Error::not_found(error.to_string()))?;
-        Ok(found.0.clone())
-    }
-
-    async fn rollouts_of(
-        &self,
-        environment: &EnvironmentName,
-        service: &ServiceName,
-    ) -> Result<Rollouts, Error> {
-        let key = (environment.clone(), service.clone());
-        let history = self.rollouts.get(&key).await?;
-        Ok(history.map(|history| history.rollouts).unwrap_or_default())
-    }
-
-    /// Starts the run that brings a version in, with the service file of the run that made it.
-    async fn place(&self, wish: Wish, rollouts: &Rollouts) -> Result<PublicRun, Error> {
-        let (Kind::Deploy(target) | Kind::Rollback(target)) = &wish.kind else {
-            return Err(Error::field(
-                "kind",
-                "only deploy and rollback bring a version somewhere",
-            ));
-        };
-        let origin = self.runs.get(&target.origin).await?;
-        let Some(origin) = origin.as_ref().and_then(|run| run.created.as_ref()) else {
-            let why = format!(
-                "run {}, which made {}, is not known any more, and with it how the service is to run; start a new run \
-                 of that commit",
-                target.origin, wish.version
-            );
-            return Err(Error::precondition(format!("run {}", target.origin), why));
-        };
-        let delivery = Uuid::now_v7().hyphenated().to_string();
-        let id = run_id(&delivery, &origin.change.service);
-        let version = planned(&wish, rollouts);
-        let plan = plan(&origin.spec, &self.platform, &wish.kind);
-        let subject = if wish.reason.is_empty() {
-            origin.change.subject.clone()
-        } else {
-            wish.reason.clone()
-        };
-        let change = Change {
-            kind: wish.kind.clone(),
-            repository: String::new(),
-            reference: wish.version.clone(),
-            subject,
-            trigger: Trigger {
-                via: "grpc".to_owned(),
-                delivery,
-                actor: wish.actor.clone(),
-            },
-            ..origin.change.clone()
-        };
-        let created = Created {
-            run: id.clone(),
-            change,
-            version,
-            spec: origin.spec.clone(),
-            plan,
-            reused: Vec::new(),
-            at: Timestamp::now(),
-        };
-        let run: Run = self
-            .intake
-            .create(&id, Event::Created(Box::new(created)))
-            .await?;
-        self.projection.reaches(run.last_sequence).await;
-        Ok(proto::view::run(&run))
-    }
-
     async fn show(
         &self,
         name: &EnvironmentName,
@@ -240,35 +128,6 @@ impl Questions {
                 .max(1),
         )
     }
-}
-
-/// The version of the run, and why it is that one.
-fn planned(wish: &Wish, rollouts: &Rollouts) -> Option<PlannedVersion> {
-    let version: Version = wish.version.parse().ok()?;
-    let previous: Option<Version> = rollouts
-        .current()
-        .and_then(|placed| placed.placement.version.parse().ok());
-    let level = match &previous {
-        Some(previous) if previous.major != version.major => Level::Major,
-        Some(previous) if previous.minor != version.minor => Level::Minor,
-        Some(_) => Level::Patch,
-        None => Level::Major,
-    };
-    let what = if matches!(wish.kind, Kind::Rollback(_)) {
-        "rollback"
-    } else {
-        "deployment"
-    };
-    let because = match wish.reason.as_str() {
-        "" => format!("{what} asked for by {}", wish.actor.0),
-        reason => format!("{what} asked for by {}: {reason}", wish.actor.0),
-    };
-    Some(PlannedVersion {
-        version,
-        previous,
-        level,
-        because,
-    })
 }
 
 /// A service as its rollouts and, where it can be asked, the deployer tell. `None` for one that never came.

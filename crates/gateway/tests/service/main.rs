@@ -11,6 +11,7 @@ mod harness;
 mod inbox;
 mod logs;
 mod parts;
+mod previews;
 mod reuse;
 mod reviews;
 mod rollouts;

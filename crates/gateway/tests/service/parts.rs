@@ -7,8 +7,11 @@ use gateway::PartUrls;
 use proto::builder::v1::builder_service_server::{BuilderService, BuilderServiceServer};
 use proto::builder::v1::{Capacity, GetCapacityRequest, InspectWorkspaceRequest, Workspace};
 use proto::deployer::v1::deployer_service_server::{DeployerService, DeployerServiceServer};
-use proto::deployer::v1::{GetLiveStateRequest, LiveService, LiveState, Replica};
+use proto::deployer::v1::{
+    GetLiveStateRequest, LiveService, LiveState, PreviewDeploymentRequest, Replica,
+};
 use proto::gateway::v1::{GetEnvironmentRequest, GetStatusRequest, Part};
+use proto::preview::v1::DeploymentPreview;
 use proto::registry_promoter::v1::registry_promoter_service_server::{
     RegistryPromoterService, RegistryPromoterServiceServer,
 };
@@ -96,6 +99,27 @@ impl DeployerService for Fake {
             services: vec![service],
         }))
     }
+
+    /// What it was asked comes back as notes. An image of `f` only has no manifests.
+    async fn preview_deployment(
+        &self,
+        request: Request<PreviewDeploymentRequest>,
+    ) -> Result<Response<DeploymentPreview>, Status> {
+        let request = request.into_inner();
+        if request.image_digest.ends_with('f') {
+            let why = "the manifests of orders can't be had: there is no `k8s`";
+            return Err(Status::failed_precondition(why));
+        }
+        Ok(Response::new(DeploymentPreview {
+            version: request.version.clone(),
+            notes: vec![
+                format!("from {}", request.repository),
+                format!("available in {}", request.available_repository),
+                format!("made by {}", request.origin_run_id),
+            ],
+            ..DeploymentPreview::default()
+        }))
+    }
 }
 
 /// Serves a fake to callers with the services' own token.
@@ -110,7 +134,7 @@ macro_rules! serve {
     }};
 }
 
-async fn with_parts(
+pub(crate) async fn with_parts(
     platform: PlatformSpec,
 ) -> (TestGateway, CancellationToken, JoinSet<anyhow::Result<()>>) {
     let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());

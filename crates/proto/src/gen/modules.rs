@@ -25,6 +25,11 @@ pub mod slipway {
             include!("slipway.job.v1.rs");
         }
     }
+    pub mod preview {
+        pub mod v1 {
+            include!("slipway.preview.v1.rs");
+        }
+    }
     pub mod registry_promoter {
         pub mod v1 {
             include!("slipway.registry_promoter.v1.rs");

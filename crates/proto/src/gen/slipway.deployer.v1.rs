@@ -36,6 +36,32 @@ pub struct Replica {
     #[prost(uint32, tag = "6")]
     pub weight: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreviewDeploymentRequest {
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub environment: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    /// The run that made the version: its service file is the configuration.
+    #[prost(string, tag = "4")]
+    pub origin_run_id: ::prost::alloc::string::String,
+    /// `host/name` that the environment would take the image from.
+    #[prost(string, tag = "5")]
+    pub repository: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub image_digest: ::prost::alloc::string::String,
+    /// `host/name` that has the image already, as long as `repository` may not.
+    #[prost(string, tag = "7")]
+    pub available_repository: ::prost::alloc::string::String,
+    /// It goes back to a version that was there.
+    #[prost(bool, tag = "8")]
+    pub is_rollback: bool,
+    /// What somebody else changed on the objects would be overwritten.
+    #[prost(bool, tag = "9")]
+    pub overwrite_changes: bool,
+}
 /// Generated client implementations.
 pub mod deployer_service_client {
     #![allow(
@@ -154,6 +180,36 @@ pub mod deployer_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What bringing a version in would change. Nothing is changed, and no run is started.
+        pub async fn preview_deployment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewDeploymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::preview::v1::DeploymentPreview>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/slipway.deployer.v1.DeployerService/PreviewDeployment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "slipway.deployer.v1.DeployerService",
+                        "PreviewDeployment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -174,6 +230,14 @@ pub mod deployer_service_server {
             &self,
             request: tonic::Request<super::GetLiveStateRequest>,
         ) -> std::result::Result<tonic::Response<super::LiveState>, tonic::Status>;
+        /// What bringing a version in would change. Nothing is changed, and no run is started.
+        async fn preview_deployment(
+            &self,
+            request: tonic::Request<super::PreviewDeploymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::preview::v1::DeploymentPreview>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct DeployerServiceServer<T> {
@@ -282,6 +346,52 @@ pub mod deployer_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetLiveStateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/slipway.deployer.v1.DeployerService/PreviewDeployment" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewDeploymentSvc<T: DeployerService>(pub Arc<T>);
+                    impl<
+                        T: DeployerService,
+                    > tonic::server::UnaryService<super::PreviewDeploymentRequest>
+                    for PreviewDeploymentSvc<T> {
+                        type Response = super::super::super::preview::v1::DeploymentPreview;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewDeploymentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeployerService>::preview_deployment(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewDeploymentSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

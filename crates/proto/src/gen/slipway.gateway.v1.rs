@@ -1784,6 +1784,66 @@ pub mod environment_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What `Deploy` would change. Nothing is changed, and no run is started.
+        pub async fn preview_deploy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::preview::v1::DeploymentPreview>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/slipway.gateway.v1.EnvironmentService/PreviewDeploy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "slipway.gateway.v1.EnvironmentService",
+                        "PreviewDeploy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What `Rollback` would change.
+        pub async fn preview_rollback(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::preview::v1::DeploymentPreview>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/slipway.gateway.v1.EnvironmentService/PreviewRollback",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "slipway.gateway.v1.EnvironmentService",
+                        "PreviewRollback",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1821,6 +1881,22 @@ pub mod environment_service_server {
             &self,
             request: tonic::Request<super::RollbackRequest>,
         ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status>;
+        /// What `Deploy` would change. Nothing is changed, and no run is started.
+        async fn preview_deploy(
+            &self,
+            request: tonic::Request<super::DeployRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::preview::v1::DeploymentPreview>,
+            tonic::Status,
+        >;
+        /// What `Rollback` would change.
+        async fn preview_rollback(
+            &self,
+            request: tonic::Request<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::super::super::preview::v1::DeploymentPreview>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct EnvironmentServiceServer<T> {
@@ -2068,6 +2144,98 @@ pub mod environment_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RollbackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/slipway.gateway.v1.EnvironmentService/PreviewDeploy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewDeploySvc<T: EnvironmentService>(pub Arc<T>);
+                    impl<
+                        T: EnvironmentService,
+                    > tonic::server::UnaryService<super::DeployRequest>
+                    for PreviewDeploySvc<T> {
+                        type Response = super::super::super::preview::v1::DeploymentPreview;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeployRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnvironmentService>::preview_deploy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewDeploySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/slipway.gateway.v1.EnvironmentService/PreviewRollback" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewRollbackSvc<T: EnvironmentService>(pub Arc<T>);
+                    impl<
+                        T: EnvironmentService,
+                    > tonic::server::UnaryService<super::RollbackRequest>
+                    for PreviewRollbackSvc<T> {
+                        type Response = super::super::super::preview::v1::DeploymentPreview;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollbackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnvironmentService>::preview_rollback(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewRollbackSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,19 +2,23 @@
 
 use clap::Args;
 use proto::gateway::v1::{DeployRequest, Run};
+use proto::preview::v1::DeploymentPreview;
 
 use super::Context;
 use super::watching::{self, Show, Until};
 use crate::Verdict;
 use crate::error::CliError;
-use crate::output;
 use crate::render::run::{short_id, title};
+use crate::{output, render};
 
 const EXAMPLES: &str = "\
 Examples:
   slipway deploy delivery 1.4.0 --to production --wait
   slipway deploy delivery 1.5.0-rc.2 --to test
+  slipway deploy delivery 1.4.0 --to production --dry-run
 
+`--dry-run` starts no run and changes nothing: it shows what would change in the environment, what would stop it and
+who must agree first. The exit code is 1 if something would stop it. Values of secrets are not shown.
 `slipway release list --service delivery` shows the versions that there are.";
 
 /// What to bring where.
@@ -34,6 +38,9 @@ pub struct DeployArgs {
     /// Wait until it is done or waits for approval
     #[arg(long, short)]
     wait: bool,
+    /// Show what would change, and change nothing
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
 }
 
 pub(super) async fn run(args: DeployArgs, context: &Context<'_>) -> Result<Verdict, CliError> {
@@ -43,17 +50,34 @@ pub(super) async fn run(args: DeployArgs, context: &Context<'_>) -> Result<Verdi
         environment,
         reason,
         wait,
+        dry_run,
     } = args;
-    let run = context
-        .gateway
-        .deploy(DeployRequest {
-            service,
-            version,
-            environment,
-            reason,
-        })
-        .await?;
+    let command = format!("slipway deploy {service} {version} --to {environment}");
+    let request = DeployRequest {
+        service,
+        version,
+        environment,
+        reason,
+    };
+    if dry_run {
+        let preview = context.gateway.preview_deploy(request).await?;
+        return show(&preview, &command, context);
+    }
+    let run = context.gateway.deploy(request).await?;
     answer(run, wait, context).await
+}
+
+/// Prints what `command` would change.
+pub(super) fn show(
+    preview: &DeploymentPreview,
+    command: &str,
+    context: &Context<'_>,
+) -> Result<Verdict, CliError> {
+    let document = output::preview::Preview::of(preview);
+    context.terminal.answer(&document, || {
+        render::preview::show(preview, command, &context.page())
+    })?;
+    Ok(Verdict::good_if(preview.obstacles.is_empty()))
 }
 
 /// Prints a run that was started, after waiting for it if that is wanted.

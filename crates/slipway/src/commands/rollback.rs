@@ -10,7 +10,8 @@ use crate::error::CliError;
 const EXAMPLES: &str = "\
 Examples:
   slipway rollback delivery --in production --wait
-  slipway rollback delivery --in production --to 1.3.2 --reason 'totals are wrong'";
+  slipway rollback delivery --in production --to 1.3.2 --reason 'totals are wrong'
+  slipway rollback delivery --in production --dry-run";
 
 /// What to take back where.
 #[derive(Debug, Args)]
@@ -30,6 +31,9 @@ pub struct RollbackArgs {
     /// Wait until it is done
     #[arg(long, short)]
     wait: bool,
+    /// Show what would change, and change nothing
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
 }
 
 pub(super) async fn run(args: RollbackArgs, context: &Context<'_>) -> Result<Verdict, CliError> {
@@ -39,16 +43,22 @@ pub(super) async fn run(args: RollbackArgs, context: &Context<'_>) -> Result<Ver
         version,
         reason,
         wait,
+        dry_run,
     } = args;
-    let version = version.unwrap_or_default();
-    let run = context
-        .gateway
-        .rollback(RollbackRequest {
-            service,
-            environment,
-            version,
-            reason,
-        })
-        .await?;
+    let to = version
+        .as_ref()
+        .map_or_else(String::new, |version| format!(" --to {version}"));
+    let command = format!("slipway rollback {service} --in {environment}{to}");
+    let request = RollbackRequest {
+        service,
+        environment,
+        version: version.unwrap_or_default(),
+        reason,
+    };
+    if dry_run {
+        let preview = context.gateway.preview_rollback(request).await?;
+        return deploy::show(&preview, &command, context);
+    }
+    let run = context.gateway.rollback(request).await?;
     deploy::answer(run, wait, context).await
 }

@@ -13,12 +13,13 @@ use proto::gateway::v1::rollout_service_server::{RolloutService, RolloutServiceS
 use proto::gateway::v1::run_service_server::{RunService, RunServiceServer};
 use proto::gateway::v1::system_service_server::{SystemService, SystemServiceServer};
 use proto::gateway::v1::*;
+use proto::preview::v1::DeploymentPreview;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response};
 
-use crate::samples;
+use crate::{previews, samples};
 
 /// The one token that it knows.
 pub(crate) const TOKEN: &str = "0123456789abcdef-test";
@@ -298,6 +299,19 @@ impl EnvironmentService for Faked {
     async fn rollback(&self, request: Request<RollbackRequest>) -> Answer<Run> {
         self.hear(request)?;
         self.run(samples::DELIVERY)
+    }
+
+    async fn preview_deploy(&self, request: Request<DeployRequest>) -> Answer<DeploymentPreview> {
+        let version = self.hear(request)?.version;
+        Ok(Response::new(previews::preview(&version)))
+    }
+
+    async fn preview_rollback(
+        &self,
+        request: Request<RollbackRequest>,
+    ) -> Answer<DeploymentPreview> {
+        self.hear(request)?;
+        Ok(Response::new(previews::preview("1.3.2")))
     }
 }
 

@@ -7,6 +7,7 @@ mod files;
 mod json;
 mod machine;
 mod people;
+mod previews;
 mod program;
 mod rollouts;
 mod samples;

@@ -45,14 +45,7 @@ impl Open {
     ) -> Result<Self, ClusterError> {
         let cluster = kubernetes.cluster(&wanted.stable.environment).await?;
         let stable = release(kubernetes, &cluster, target, wanted.stable).await?;
-        if stable.deployment().is_none() {
-            return Err(Impossible(format!(
-                "{} runs by something else than one Deployment, so that no other version can be beside it; deploy this \
-                 one with `strategy: rolling` first",
-                wanted.stable.version
-            ))
-            .into());
-        }
+        can_be_beside(&stable, wanted.stable)?;
         let candidate = release(kubernetes, &cluster, target, wanted.candidate).await;
         let candidate = match candidate {
             Ok(candidate) => Some(candidate),
@@ -290,6 +283,18 @@ impl Open {
         let record = record.complete_beside(release, kept);
         record.write(&self.cluster, wanted).await
     }
+}
+
+/// Whether another version can be brought in beside this one.
+pub(in super::super) fn can_be_beside(stable: &Release, wanted: &Wanted) -> Result<(), Impossible> {
+    if stable.deployment().is_some() {
+        return Ok(());
+    }
+    Err(Impossible(format!(
+        "{} runs by something else than one Deployment, so that no other version can be beside it; deploy this one \
+         with `strategy: rolling` first",
+        wanted.version
+    )))
 }
 
 fn is_preview(candidate: &Release, id: &ObjectId) -> bool {
