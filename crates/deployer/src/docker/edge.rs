@@ -296,4 +296,14 @@ mod tests {
             "`edge status` ended with exit code 137"
         );
     }
+
+    #[test]
+    fn an_edge_that_does_not_know_a_key_of_its_table_is_to_be_made_anew() {
+        let newer = r#"{"generation": 1, "routes": [{"backends": [], "weather": "fine"}]}"#;
+        let error = serde_json::from_str::<Table>(newer).unwrap_err();
+        let said = objection(&error.to_string());
+        let (first, rest) = said.split_once('\n').unwrap();
+        assert!(first.contains("remove its container") && rest.contains("`weather`"));
+        assert_eq!(objection("cannot listen on :80"), "cannot listen on :80");
+    }
 }

@@ -32,7 +32,8 @@ async fn a_person_lets_a_rolling_update_wait_and_takes_it_back() -> Result<()> {
     );
     let first = bench.deploy("1.0.0", &one, READY).await?;
     green(&bench.outcome(&first, &bench.test).await?);
-    let second = bench.deploy("1.1.0", &mute, READY).await?;
+    let patient = READY.replace("deadline: 20s", "deadline: 2m");
+    let second = bench.deploy("1.1.0", &mute, &patient).await?;
     eventually("a new replica is there", async || {
         let versions = bench.versions(&bench.test).await?;
         Ok(versions.contains(&"1.1.0".to_owned()).then_some(()))
