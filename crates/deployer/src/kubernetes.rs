@@ -27,7 +27,7 @@ use domain::ids::{EnvironmentName, ServiceName};
 use domain::platform::{KubernetesTarget, PlatformSpec, Target};
 use domain::rollout::Rollouts;
 use domain::run::Run;
-use domain::spec::Deploy;
+use domain::spec::{Deploy, Strategy};
 use source::Source;
 use worker::Work;
 
@@ -48,7 +48,21 @@ pub(crate) fn not_done_here(deploy: &Deploy) -> Vec<String> {
         "note: `resources.pids` has no effect on a Kubernetes target; its nodes limit processes"
             .to_owned()
     });
-    pids.into_iter().collect()
+    let canary = match &deploy.strategy {
+        Strategy::Canary(canary) => Some(canary),
+        Strategy::Rolling(_) | Strategy::BlueGreen(_) => None,
+    };
+    let sticky = canary.and_then(|canary| canary.sticky.as_ref()).map(|_| {
+        "note: `sticky` has no effect on a Kubernetes target; neither replicas nor routers keep a client with a version"
+            .to_owned()
+    });
+    let unrouted = canary.filter(|canary| canary.router.is_none());
+    let testers = unrouted.and_then(|canary| canary.testers.as_ref()).map(|_| {
+        "note: `testers` has no effect on a Kubernetes target without `router`; the preview address reaches the new \
+         version"
+            .to_owned()
+    });
+    pids.into_iter().chain(sticky).chain(testers).collect()
 }
 
 /// Where the version that comes after `before` is looked at before it has traffic: `NAME-preview.NAMESPACE.svc:PORT`.

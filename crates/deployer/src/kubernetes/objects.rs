@@ -15,8 +15,7 @@ use sha2::{Digest as _, Sha256};
 use apart::{Apart, apart};
 pub(crate) use apart::{PREVIEW, pin, router};
 pub(crate) use generated::generated;
-use labels::mark;
-pub(crate) use labels::{INSTALLED, annotation, label};
+pub(crate) use labels::{INSTALLED, annotation, label, mark};
 pub(crate) use own::own;
 
 use crate::wanted::Wanted;

@@ -9,17 +9,19 @@ mod http_route;
 mod istio;
 mod kind;
 mod split;
+mod testers;
 
 use std::collections::BTreeMap;
 
-use domain::spec::{Percent, RouterKind, TrafficRouter};
+use domain::spec::{Percent, RouterKind, Strategy, Testers, TrafficRouter};
+use kube::api::DynamicObject;
 use serde_json::Value as Json;
 
 use super::api::Cluster;
 use super::apply;
 use super::drift;
 use super::error::ClusterError;
-use super::objects::{ObjectId, Release, router};
+use super::objects::{ObjectId, Release, mark, router};
 use crate::wanted::Wanted;
 pub(crate) use error::RouteError;
 use kind::{GATEWAY_API, Kind, LINKERD};
@@ -39,6 +41,7 @@ pub(super) struct Router {
     backends: Backends,
     route: Kind,
     rule: Option<Kind>,
+    testers: Option<Testers>,
 }
 
 impl Router {
@@ -64,6 +67,7 @@ impl Router {
             backends,
             route,
             rule,
+            testers: testers(wanted).cloned(),
         })
     }
 
@@ -88,6 +92,65 @@ impl Router {
     pub(super) async fn set(&self, cluster: &Cluster, share: Percent) -> Result<(), ClusterError> {
         let change = |route: &Json| Ok(self.split(route)?.change(share));
         self.route.change(cluster, change).await
+    }
+
+    /// Whether testers are to reach the canary.
+    pub(super) fn has_testers(&self) -> bool {
+        self.testers.is_some()
+    }
+
+    /// The route of our own by which they do, where the team's is left alone.
+    pub(super) async fn testers_route(
+        &self,
+        cluster: &Cluster,
+    ) -> Result<Option<ObjectId>, ClusterError> {
+        if self.testers.is_none() || matches!(self.spec.kind, RouterKind::Istio(_)) {
+            return Ok(None);
+        }
+        let id = self.route.id(cluster).await?.clone();
+        let name = format!("{}-testers", id.name);
+        Ok(Some(ObjectId { name, ..id }))
+    }
+
+    /// Lets requests of testers go to the canary's backend, whatever its share is.
+    pub(super) async fn let_test(
+        &self,
+        cluster: &Cluster,
+        wanted: &Wanted,
+    ) -> Result<(), ClusterError> {
+        let Some(testers) = &self.testers else {
+            return Ok(());
+        };
+        let Some(id) = self.testers_route(cluster).await? else {
+            let change = |route: &Json| Ok(testers::put(route, &self.split(route)?, testers));
+            return self.route.change(cluster, change).await;
+        };
+        let (mut route, split) = self.read(cluster).await?;
+        route["apiVersion"] = Json::from(id.api_version);
+        let mut own = testers::http_route(&route, &id.name, &split, testers);
+        mark(&mut own, wanted);
+        apply::quietly(cluster, &own).await.map(drop)
+    }
+
+    /// Lets them go where all others go.
+    pub(super) async fn end_tests(
+        &self,
+        cluster: &Cluster,
+        wanted: &Wanted,
+    ) -> Result<(), ClusterError> {
+        if self.testers.is_none() {
+            return Ok(());
+        }
+        match self.testers_route(cluster).await? {
+            Some(id) => {
+                let is_ours = |found: &DynamicObject| apply::is_ours(found, wanted);
+                cluster.delete_ours(&id, is_ours).await.map(drop)
+            }
+            None => {
+                let change = |route: &Json| Ok(testers::taken_out(route));
+                self.route.change(cluster, change).await
+            }
+        }
     }
 
     /// Whether the versions are subsets of a DestinationRule, and not Services.
@@ -184,6 +247,13 @@ impl Router {
             }
             RouterKind::Istio(of) => istio::split(route, &name, of, &self.backends),
         }
+    }
+}
+
+fn testers(wanted: &Wanted) -> Option<&Testers> {
+    match &wanted.deploy.strategy {
+        Strategy::Canary(canary) => canary.testers.as_ref(),
+        Strategy::Rolling(_) | Strategy::BlueGreen(_) => None,
     }
 }
 

@@ -173,6 +173,7 @@ impl<'a> Sets<'a> {
         self.show(decision).await?;
         self.route(decision.weight).await?;
         self.shift(decision).await?;
+        self.test().await?;
         match decision.next {
             Next::Complete => self.complete().await,
             Next::RolledBack { .. } => self.rolled_back(decision.sizes).await,
@@ -294,6 +295,38 @@ impl<'a> Sets<'a> {
         }
     }
 
+    /// Lets testers reach the candidate while a replica of it is ready, and everybody knows where the canary's backend
+    /// leads.
+    async fn test(&mut self) -> Result<(), ClusterError> {
+        let open = self.opened()?;
+        let (Some(router), Some(seen)) = (&open.router, self.seen.routed) else {
+            return Ok(());
+        };
+        let is_ready = self.seen.candidate_set().ready > 0;
+        let is_due = open.way == Way::Forth && is_ready && seen.canary && self.steady.backends;
+        if !router.has_testers() || open.is_tested == Some(is_due) {
+            return Ok(());
+        }
+        let tested = if is_due {
+            router.let_test(&open.cluster, self.candidate).await
+        } else {
+            router.end_tests(&open.cluster, self.candidate).await
+        };
+        match tested {
+            // On the way back a route that is gone keeps nobody from going on.
+            Err(ClusterError::Route(_)) if open.way == Way::Back => {}
+            other => other?,
+        }
+        if is_due {
+            let to = &self.candidate.version;
+            self.voice.say(&format!("testers reach {to}")).await;
+        }
+        if let Some(open) = &mut self.open {
+            open.is_tested = Some(is_due);
+        }
+        Ok(())
+    }
+
     /// The candidate is what runs here now.
     async fn complete(&mut self) -> Result<(), ClusterError> {
         let open = self.opened()?;
@@ -303,6 +336,9 @@ impl<'a> Sets<'a> {
             .is_some_and(|routed| !routed.rests_with_candidate())
         {
             return Ok(());
+        }
+        if let Some(router) = &open.router {
+            router.end_tests(&open.cluster, self.candidate).await?;
         }
         let Some(candidate) = &open.candidate else {
             return Ok(());

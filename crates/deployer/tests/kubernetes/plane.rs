@@ -109,6 +109,12 @@ impl Plane {
         self.shared.answers.lock().expect("no panic").clone()
     }
 
+    /// The answer to a request with a header.
+    pub(crate) async fn answer_with(&self, name: &str, value: &str) -> Result<String> {
+        let request = self.shared.http.get(&self.address).header(name, value);
+        Ok(request.send().await?.text().await?.trim().to_owned())
+    }
+
     /// Waits until requests get answers.
     pub(crate) async fn answers(&self) -> Result<()> {
         eventually("the route answers", async || {
@@ -141,6 +147,8 @@ impl Shared {
                 table.extend(rules(&rule["matches"], targets));
             }
             for rule in array(&route["http"]) {
+                // The only destination needs no weight.
+                let alone = u64::from(array(&rule["route"]).count() == 1);
                 let targets: Vec<Target> = array(&rule["route"])
                     .map(|backend| {
                         let to = &backend["destination"];
@@ -154,7 +162,7 @@ impl Shared {
                             });
                         }
                         Target {
-                            weight: backend["weight"].as_u64().unwrap_or(0),
+                            weight: backend["weight"].as_u64().unwrap_or(alone),
                             pods: addresses(&pods, labels),
                         }
                     })

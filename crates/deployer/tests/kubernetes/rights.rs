@@ -11,6 +11,8 @@ use serde_json::{Value as Json, json};
 
 use crate::bench::{Bench, green};
 use crate::needs_cluster;
+use crate::plane::kind;
+use crate::routers::{http_route, routed};
 use crate::runs::READY;
 
 /// The Role that is documented.
@@ -91,6 +93,42 @@ async fn the_documented_role_is_enough() -> Result<()> {
         green(&bench.outcome(&run).await?);
     }
     assert_eq!(bench.live().await?.len(), 1);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_rules_for_routers_are_enough() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.grant().await?;
+    let routers = RBAC
+        .replace("  # - ", "  - ")
+        .replace("  #   ", "    ")
+        .replace("namespace: shop", &format!("namespace: {}", bench.test));
+    let role = routers
+        .split("\n---\n")
+        .find(|text| text.contains("kind: Role\n"));
+    let role: Json = serde_saphyr::from_str(role.context("no Role")?)?;
+    assert!(role.to_string().contains("virtualservices"), "{role}");
+    bench.cluster.apply(&role).await?;
+    kind(&bench.cluster, "gateway-api").await?;
+    let route = http_route(
+        "gateway.networking.k8s.io/v1",
+        &json!({ "name": "outside" }),
+    );
+    bench.cluster.apply(&route).await?;
+    bench.as_service_account("slipway-deployer").await?;
+    let deploy = routed("20%", "gateway_api: { route: front }")
+        .replace("router:", "testers: { header: a=b }, router:");
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let first = bench.deploy("1.0.0", &one, &deploy).await?;
+    green(&bench.outcome(&first).await?);
+    let second = bench.deploy("1.1.0", &two, &deploy).await?;
+    bench.is_paused(&second).await?;
+    bench.promote(&second, false).await?;
+    green(&bench.outcome(&second).await?);
+    let log = bench.log(&second).await?;
+    assert!(log.contains("testers reach 1.1.0"), "{log}");
     bench.finish().await
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use domain::ids::RunId;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::discovery::ApiResource;
 use serde_json::{Value as Json, json};
 use testkit::load::Load;
@@ -365,4 +365,67 @@ async fn a_deployer_that_is_killed_goes_on_with_the_share_that_there_was() -> Re
     assert_eq!(share(&plane).await?, 1.0);
     load.stop().await.assert_no_failures();
     street.bench.finish().await
+}
+
+/// Testers reach a canary of no share at all, nobody else does, and nothing is left of that.
+async fn testers_come_first(of: &str, route: &Json, router: &str) -> Result<()> {
+    let street = Street::with(of, std::slice::from_ref(route)).await?;
+    let bench = &street.bench;
+    let deploy =
+        routed("0%", router).replace("router:", "testers: { header: x-canary=always }, router:");
+    let plane = street.open(&deploy).await?;
+    let before = street.spec().await?;
+    let load = Load::start(plane.address.clone(), 2, Some(100.0));
+    let second = street.canary("two", &deploy).await?;
+    let reached = async || {
+        let answer = plane.answer_with("X-Canary", "always").await?;
+        Ok((answer == "two").then_some(()))
+    };
+    eventually("testers reach the canary", reached).await?;
+    assert_eq!(plane.answer_with("X-Canary", "never").await?, "one");
+    assert_eq!(plane.answer_with("x-other", "always").await?, "one");
+    bench.abort(&second, "testers did not like it").await?;
+    red(bench.outcome(&second).await?);
+    eventually("testers are as all others", async || {
+        let answer = plane.answer_with("x-canary", "always").await?;
+        Ok((answer == "one").then_some(()))
+    })
+    .await?;
+    let report = load.stop().await;
+    report.assert_no_failures();
+    assert!(!report.by_body.contains_key("two"), "{:?}", report.by_body);
+    assert_eq!(street.spec().await?, before);
+
+    let two = bench.server("two").await?;
+    let third = bench.deploy("1.2.0", &two, &deploy).await?;
+    bench.is_paused(&third).await?;
+    eventually("testers reach the next canary", reached).await?;
+    bench.promote(&third, false).await?;
+    green(&bench.outcome(&third).await?);
+    assert_eq!(street.spec().await?, before);
+    assert_eq!(
+        street
+            .routes
+            .list(&ListParams::default())
+            .await?
+            .items
+            .len(),
+        1
+    );
+    street.bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn testers_reach_a_canary_before_others_by_a_second_http_route() -> Result<()> {
+    needs_cluster!();
+    testers_come_first("gateway-api", &gateway(), GATEWAY_API).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn testers_reach_a_canary_before_others_by_rules_of_a_virtual_service() -> Result<()> {
+    needs_cluster!();
+    let to = |host: &str, weight: u64| json!({ "destination": { "host": host }, "weight": weight });
+    let http =
+        json!([{ "name": "primary", "route": [to("shop-stable", 100), to("shop-canary", 0)] }]);
+    testers_come_first("istio", &virtual_service(&http), ISTIO).await
 }

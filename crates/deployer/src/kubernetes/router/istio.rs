@@ -6,7 +6,7 @@ use domain::spec::VirtualService;
 use serde_json::{Value as Json, json};
 
 use super::split::{Fork, Grain, Split};
-use super::{Backends, RouteError, found};
+use super::{Backends, RouteError, found, testers};
 use crate::kubernetes::objects::label;
 
 /// Where a VirtualService splits the traffic.
@@ -61,14 +61,17 @@ pub(super) fn split(
 /// Which of the HTTP routes are meant.
 fn chosen(all: &[Json], name: &str, named: &[String]) -> Result<Vec<usize>, RouteError> {
     let names = || found(all.iter().filter_map(|r| r["name"].as_str()));
-    match (named, all) {
-        ([], [_]) => Ok(vec![0]),
+    let theirs: Vec<usize> = (0..all.len())
+        .filter(|index| !testers::is_ours(&all[*index]))
+        .collect();
+    match (named, theirs.as_slice()) {
+        ([], [only]) => Ok(vec![*only]),
         ([], []) => Err(RouteError::NoHttp {
             route: name.to_owned(),
         }),
         ([], _) => Err(RouteError::Several {
             route: name.to_owned(),
-            count: all.len(),
+            count: theirs.len(),
             found: names(),
         }),
         (named, _) => named

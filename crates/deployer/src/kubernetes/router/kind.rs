@@ -78,7 +78,7 @@ impl Kind {
     }
 
     /// Its identity in the newest version that the API server has.
-    async fn id(&self, cluster: &Cluster) -> Result<&ObjectId, ClusterError> {
+    pub(super) async fn id(&self, cluster: &Cluster) -> Result<&ObjectId, ClusterError> {
         let discover = async || {
             for version in self.versions {
                 let id = ObjectId {

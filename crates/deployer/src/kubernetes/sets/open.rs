@@ -31,6 +31,8 @@ pub(super) struct Open {
     pub(super) is_shown: bool,
     /// What measures out the candidate's share, if anything does.
     pub(super) router: Option<Router>,
+    /// Whether testers reach the candidate; `None` if that is not known.
+    pub(super) is_tested: Option<bool>,
     record: Record,
 }
 
@@ -68,6 +70,7 @@ impl Open {
             candidate,
             is_shown: false,
             router,
+            is_tested: None,
         };
         if way == Way::Forth {
             open.bring_in(wanted.candidate, target.overwrite_changes, voice)
@@ -142,6 +145,11 @@ impl Open {
                 .any(|id| is_preview(candidate, id))
         {
             self.record.objects.push(ObjectId::of(preview));
+        }
+        if let Some(router) = &self.router {
+            self.record
+                .objects
+                .extend(router.testers_route(cluster).await?);
         }
         self.record.write(cluster, wanted).await?;
         for name in self.switched() {
