@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use domain::run::Kind;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
+use testkit::git::GitRepository;
 use testkit::load::Load;
 
 use crate::bench::{Bench, answers, eventually, green, red};
 use crate::needs_cluster;
+use crate::runs::Wish;
 
 /// Three replicas, and a quarter of the requests until a person lets it go on.
 const QUARTER: &str = "{ replicas: 3, ready: { http: /healthz }, drain: 1s, deadline: 60s, \
@@ -183,5 +186,82 @@ async fn a_deployer_that_is_killed_on_the_way_back_comes_to_its_end() -> Result<
     assert_eq!(bench.cluster.versions().await?, ["1.0.0"; 3]);
     load.stop().await.assert_no_failures();
     assert_eq!(bench.cluster.names::<Deployment>().await?.len(), 1);
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_configuration_goes_by_steps_and_a_rollback_of_it_does_not() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let one = bench.server("one").await?;
+    let with = |settings: &str| {
+        QUARTER.replace(
+            "{ replicas: 3,",
+            &format!("{{ replicas: 2, env: {settings},"),
+        )
+    };
+    let first = bench.deploy("1.0.0", &one, &with("{ A: a }")).await?;
+    green(&bench.outcome(&first).await?);
+    let load = Load::start(bench.reachable().await?, 2, Some(100.0));
+    let second = bench.deploy("1.1.0", &one, &with("{ A: b }")).await?;
+    bench.is_paused(&second).await?;
+    assert_eq!(
+        bench.cluster.settings().await?.len(),
+        2,
+        "one of each version"
+    );
+    bench.promote(&second, true).await?;
+    green(&bench.outcome(&second).await?);
+    let after = bench.cluster.settings().await?;
+    assert_eq!(after.len(), 1);
+
+    let back = bench
+        .roll_back("1.0.0", &one, &with("{ A: a }"), &first)
+        .await?;
+    green(&bench.outcome(&back).await?);
+    load.stop().await.assert_no_failures();
+    assert_ne!(bench.cluster.settings().await?, after);
+    assert_eq!(bench.cluster.versions().await?, ["1.0.0"; 2]);
+    let log = bench.log(&back).await?;
+    assert!(log.contains("steps: 100%, retire"), "{log}");
+    bench.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_replicas_of_a_team_s_own_manifests_count() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  replicas: 3\n  selector: { \
+               matchLabels: { app: web } }\n  template:\n    metadata: { labels: { app: web } }\n    spec:\n      \
+               terminationGracePeriodSeconds: 5\n      containers:\n      - name: web\n        image: shop\n        \
+               ports: [{ containerPort: 8080 }]\n        readinessProbe: { httpGet: { path: /healthz, port: 8080 }, \
+               periodSeconds: 1 }\n---\napiVersion: v1\nkind: Service\nmetadata: { name: front }\nspec: { selector: { \
+               app: web }, ports: [{ port: 8080 }] }\n";
+    let repository = GitRepository::with_files(&[("k8s/web.yaml", web)])?;
+    let bring = async |version, digest| {
+        let deploy = "{ manifests: k8s, deadline: 60s, strategy: { canary: { steps: [25%, pause, 100%] } } }";
+        let wish = Wish {
+            version,
+            digest,
+            deploy,
+            kind: Kind::Change,
+            repository: Some(&repository),
+        };
+        bench.submit(wish).await
+    };
+    green(&bench.outcome(&bring("1.0.0", &one).await?).await?);
+    let second = bring("1.1.0", &two).await?;
+    bench.is_paused(&second).await?;
+    assert_eq!(
+        bench.cluster.versions().await?,
+        ["1.0.0", "1.0.0", "1.0.0", "1.1.0"]
+    );
+    bench.promote(&second, false).await?;
+    green(&bench.outcome(&second).await?);
+    assert_eq!(bench.cluster.versions().await?, ["1.1.0"; 3]);
+    answers(&bench.cluster.address("front").await?, "two").await?;
     bench.finish().await
 }

@@ -84,7 +84,7 @@ async fn the_documented_role_is_enough() -> Result<()> {
         "{failure:?}"
     );
     for (version, strategy) in [
-        ("1.2.0", "canary: { steps: [50%] }"),
+        ("1.2.0", "canary: { steps: [50%, 100%] }"),
         ("1.3.0", "blue_green: { monitor: 1s }"),
     ] {
         let two = bench.server(version).await?;
