@@ -127,7 +127,11 @@ impl Watch {
             self.load.stop();
             return None;
         }
-        self.news.extend(self.load.go_on(progress.step()));
+        // While a person thinks about it, nothing waits for requests.
+        match progress.paused {
+            Some(_) => self.load.stop(),
+            None => self.news.extend(self.load.go_on(progress.step())),
+        }
         let known = progress.verdict.as_ref().map(|judgement| judgement.verdict);
         let over = progress.paused.is_none() && is_over(progress, now);
         // Elsewhere replicas and traffic are still on their way.

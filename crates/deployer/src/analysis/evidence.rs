@@ -251,4 +251,26 @@ mod tests {
             "analysis of step 2: fail: `bad` 3 (pass: result == 0); `good` 0 (pass: result == 0)"
         );
     }
+
+    #[test]
+    fn compared_requests_are_told_in_a_few_words() {
+        use domain::analysis::judge::{Counts, Look, Traffic};
+        let analysis = serde_json::from_str(r#"{"errors":{"max_increase":"1%"}}"#);
+        let mut judge = Judge::new(&analysis.expect("an analysis"));
+        let of = |requests, failures| Traffic {
+            counts: Counts::new(requests, failures),
+            ..Traffic::default()
+        };
+        judge.look(&Look {
+            canary: of(1204, 2),
+            stable: of(1_004_903, 3015),
+        });
+        let metrics = Progress::new(&Analysis::default());
+        let compared = Some((&judge, Verdict::Pass));
+        let line = line(3, Verdict::Pass, compared, &metrics);
+        assert_eq!(
+            line,
+            "analysis of step 4: pass: errors: 0.17 % of 1,204 against 0.30 % of 1,004,903"
+        );
+    }
 }

@@ -39,7 +39,9 @@ impl Reach {
             Some(Inside::Network(inside)) if inside.has(question).await => {
                 inside.get(question).await
             }
-            Some(Inside::Namespace(inside)) if inside.has(question) => inside.get(question).await,
+            Some(Inside::Namespace(inside)) if inside.has(question).await => {
+                inside.get(question).await
+            }
             _ => self.http.get(question).await,
         }
     }

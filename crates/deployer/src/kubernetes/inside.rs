@@ -75,14 +75,22 @@ impl Inside {
         &self.address
     }
 
-    /// Whether an address is that of a Service of the namespace, and the API server's proxy can ask it.
-    pub(crate) fn has(&self, question: &Question) -> bool {
-        // The API server takes who asks for somebody who asks itself.
-        !question.pass.is_authorized() && self.service_at(&question.url).is_some()
+    /// Whether an address is that of a Service of the namespace, which is asked through the API server's proxy; with
+    /// credentials, only what we can't reach ourselves.
+    pub(crate) async fn has(&self, question: &Question) -> bool {
+        let is_service = self.service_at(&question.url).is_some();
+        is_service && !(question.pass.is_authorized() && question.is_known_here().await)
     }
 
     /// The answer of a Service of the namespace.
     pub(crate) async fn get(&self, question: &Question) -> Result<Answer, String> {
+        if question.pass.is_authorized() {
+            return Err(format!(
+                "{} is not known here, and the API server, which is asked instead, would take the token or login of `auth` \
+                 for one of its own; put it into another header, or name an address that is known outside of the cluster",
+                question.host()
+            ));
+        }
         self.proxy(question).await?.get(question).await
     }
 

@@ -60,8 +60,11 @@ impl Cluster {
         let mut request = request
             .body(Body::empty())
             .map_err(|error| format!("the address is not understood: {error}"))?;
+        // What begins so is for the API server, and not for who is behind it.
+        let passed = question.pass.headers.iter();
+        let passed = passed.filter(|(name, _)| !name.as_str().starts_with("impersonate-"));
         let headers = request.headers_mut();
-        headers.extend(question.pass.headers.clone());
+        headers.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
         let answer = self.client().send(request).await;
         let answer = answer.map_err(|error| ClusterError::of(&doing, &error).to_string())?;
         let status = answer.status().as_u16();

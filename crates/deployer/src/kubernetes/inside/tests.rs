@@ -77,7 +77,12 @@ impl Bench {
         });
         let (pods, services) = (self.cluster.typed::<Pod>(), self.cluster.typed::<Service>());
         let params = PostParams::default();
-        pods.create(&params, &serde_json::from_value(pod)?).await?;
+        let pod = serde_json::from_value(pod)?;
+        // A moment after the namespace there is the account that pods of it have.
+        until("the pod is made", async || {
+            Ok(pods.create(&params, &pod).await.ok())
+        })
+        .await?;
         services
             .create(&params, &serde_json::from_value(service)?)
             .await?;
@@ -90,7 +95,7 @@ impl Bench {
             pass,
             limit: Duration::from_secs(10),
         };
-        assert!(self.inside.has(&question), "{url}");
+        assert!(self.inside.has(&question).await, "{url}");
         self.inside.get(&question).await
     }
 
@@ -143,6 +148,7 @@ async fn a_service_that_only_the_cluster_knows_is_asked() -> Result<()> {
     let mut pass = Pass::default();
     pass.set("User-Agent", "somebody").expect("a header");
     pass.set("X-Key", "key").expect("a header");
+    pass.set("Impersonate-User", "nobody").expect("a header");
     let ask = async |path: &str| bench.get(&format!("{address}{path}"), pass.clone()).await;
     let answer = until("it answers", async || {
         Ok(ask("/cgi-bin/who?a=b&c").await.ok())
@@ -159,6 +165,10 @@ async fn a_service_that_only_the_cluster_knows_is_asked() -> Result<()> {
     let why = why.expect_err("nobody is there");
     assert!(why.contains("asking the Service nobody"), "{why}");
     assert!(why.contains("not found"), "{why}");
+    let mut login = Pass::default();
+    login.set("Authorization", "Bearer x").expect("a header");
+    let why = bench.get(&address, login).await.expect_err("not passed on");
+    assert!(why.contains("would take the token or login"), "{why}");
     bench.finish().await
 }
 

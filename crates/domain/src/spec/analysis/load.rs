@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The most requests a second.
 pub(crate) const MOST: u32 = 100;
 
-/// Requests that the deployer sends itself while a rollout is watched, so that there is something to judge where few
+/// Requests that the deployer sends itself while a rollout is watched and not paused, so that there is something to judge where few
 /// others come. They go to the service as everybody's do, by the same weights, and while only the preview has the new
 /// version, to that as well. They carry `User-Agent: slipway-load` and `x-slipway-load: <environment>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
