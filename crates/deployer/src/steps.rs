@@ -44,9 +44,7 @@ pub(crate) trait SideBySide {
     /// Whether nothing is left of what was to be removed.
     fn is_settled(&self) -> bool;
     /// A person lets the rollout begin again: what was wrong with new replicas before `at` does not count any more.
-    fn begin_again(&mut self, at: Timestamp) {
-        let _ = at;
-    }
+    fn begin_again(&mut self, at: Timestamp);
     /// After an error: what is remembered of the target may not be true any more.
     fn forget(&mut self);
     /// The last lines of a new replica that is not as it should be.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use domain::platform::KubernetesTarget;
 use domain::rollout::{Decision, Next, Observed, Sizes, Terms};
 use domain::spec::{Percent, Strategy};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Kubernetes;
@@ -55,6 +56,8 @@ pub(crate) struct Sets<'a> {
     /// The share of the traffic that was said last.
     said: Percent,
     is_settled: bool,
+    /// Pods that ended are to be replaced.
+    begins_again: bool,
     settling: Settling,
     steady: Steady,
 }
@@ -83,6 +86,7 @@ impl<'a> Sets<'a> {
             output: None,
             said: Percent::ZERO,
             is_settled: false,
+            begins_again: false,
             settling: Settling::default(),
             steady: Steady::default(),
         }
@@ -117,12 +121,20 @@ impl<'a> Sets<'a> {
             self.since.prepared();
         }
         let open = self.opened()?;
-        let seen = Seen::of(open, self.is_all_at_once()).await?;
+        let mut seen = Seen::of(open, self.is_all_at_once()).await?;
+        if self.begins_again {
+            for pod in seen.ended() {
+                self.voice.say(&format!("replacing {pod}")).await;
+                open.cluster.delete_pod(pod).await?;
+            }
+            seen = Seen::of(open, self.is_all_at_once()).await?;
+        }
         let address = match (&open.candidate, way) {
             (Some(candidate), Way::Forth) => candidate.address.clone(),
             _ => open.stable.address.clone(),
         };
         self.seen = seen;
+        self.begins_again = false;
         let (stable, candidate) = (self.seen.stable_set(), self.seen.candidate_set());
         let weight = self.seen.weight();
         if let Some(routed) = self.seen.routed {
@@ -402,6 +414,12 @@ impl SideBySide for Sets<'_> {
 
     fn is_settled(&self) -> bool {
         self.is_settled
+    }
+
+    fn begin_again(&mut self, _: Timestamp) {
+        self.begins_again = true;
+        self.lasts.clear();
+        self.ready_once.clear();
     }
 
     fn forget(&mut self) {

@@ -265,3 +265,37 @@ async fn the_replicas_of_a_team_s_own_manifests_count() -> Result<()> {
     answers(&bench.cluster.address("front").await?, "two").await?;
     bench.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_canary_that_crashed_goes_on_after_a_retry_when_its_reason_is_gone() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let one = bench.server("one").await?;
+    let moody = bench
+        .image(
+            "two",
+            "[ \"$MOOD\" = good ] || exit 3; exec httpd -f -p $PORT -h /www",
+        )
+        .await?;
+    let first = bench.deploy("1.0.0", &one, QUARTER).await?;
+    green(&bench.outcome(&first).await?);
+    let mood = |is: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "mood" }, "stringData": { "is": is },
+        })
+    };
+    bench.cluster.apply(&mood("bad")).await?;
+    let deploy = format!(
+        "{{ replicas: 3, ready: {{ http: /healthz }}, drain: 1s, deadline: 60s, env: {{ MOOD: {{ secret: \
+         'kubernetes:{}/mood/is' }} }}, strategy: {{ canary: {{ on_failure: hold, steps: [25%, 100%] }} }} }}",
+        bench.test
+    );
+    let second = bench.deploy("1.1.0", &moody, &deploy).await?;
+    bench.is_paused(&second).await?;
+    bench.cluster.apply(&mood("good")).await?;
+    bench.retry(&second).await?;
+    green(&bench.outcome(&second).await?);
+    assert_eq!(bench.cluster.versions().await?, ["1.1.0"; 3]);
+    bench.finish().await
+}

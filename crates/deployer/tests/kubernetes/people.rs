@@ -30,6 +30,11 @@ impl Bench {
             .await
     }
 
+    pub(crate) async fn retry(&self, run: &RunId) -> Result<()> {
+        self.ask(|rollouts| rollouts.retry(run, &me(), Timestamp::now()))
+            .await
+    }
+
     async fn ask(&self, what: impl Fn(&Rollouts) -> Result<Event, Refusal>) -> Result<()> {
         let key = (self.test.clone(), SERVICE.parse()?);
         let asked = self.rollouts.update(&key, |rollouts| {

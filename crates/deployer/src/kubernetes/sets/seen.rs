@@ -9,7 +9,7 @@ use domain::spec::Percent;
 use super::super::error::ClusterError;
 use super::super::look::deployment;
 use super::super::objects::{ObjectId, Release};
-use super::super::ready::{Container, Output, Pod, Verdict, Workload, judge, suspect};
+use super::super::ready::{Container, Output, Pod, Verdict, Workload, is_broken, judge, suspect};
 use super::Open;
 use super::routed::Routed;
 use crate::steps::Way;
@@ -112,6 +112,15 @@ impl Seen {
             let restless = containers.find(|container| container.restarts >= RESTARTS)?;
             Some((pod, restless))
         })
+    }
+
+    /// Pods of the candidate with a container that ended.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &str> {
+        let has_ended = |pod: &&Pod| {
+            let mut containers = pod.containers.iter();
+            is_broken(pod) || containers.any(|container| container.restarts > 0)
+        };
+        self.pods().filter(has_ended).map(|pod| pod.name.as_str())
     }
 
     /// Pods of the candidate that were started again, or that were ready and are not any more.
