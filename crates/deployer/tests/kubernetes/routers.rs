@@ -1,6 +1,7 @@
 //! Canaries whose share a router measures out: real routes on the API server, and a small data plane that obeys them.
 
 mod bad;
+mod own;
 
 use std::time::Duration;
 
