@@ -15,7 +15,7 @@ use worker::{Admit, Work};
 use crate::admission::neighbour;
 use crate::converge::{Converged, Ended, Until, converge};
 use crate::events::{UnderControl, update};
-use crate::placement::{is_asked_for, placement};
+use crate::placement::{is_asked_for, overwrites, placement};
 use crate::service::Deployer;
 use crate::side_by_side::{is_replacing, plan, roll_out, unjudgeable};
 use crate::take_back::{Abandoned, Back, take_back};
@@ -99,7 +99,7 @@ async fn rollout(
         Err(instead) => return Ok(instead),
     };
     let address = started.current().map(|before| before.address.as_str());
-    let wanted = wanted.at(address);
+    let wanted = wanted.at(address).overwriting(overwrites(&work.run));
     let voice = Voice::Stage(output);
     voice
         .say(&format!(

@@ -58,6 +58,14 @@ pub(crate) fn is_asked_for(run: &Run) -> bool {
     matches!(run.change.kind, Kind::Deploy(_) | Kind::Rollback(_))
 }
 
+/// Whether a person wants what others changed to be overwritten.
+pub(crate) fn overwrites(run: &Run) -> bool {
+    match &run.change.kind {
+        Kind::Deploy(target) | Kind::Rollback(target) => target.overwrites_changes,
+        Kind::Change | Kind::Proposal { .. } => false,
+    }
+}
+
 fn promoted(run: &Run) -> Option<(String, Digest)> {
     match run.stage(&StageName::Promote)?.artifact()? {
         Artifact::Release {

@@ -229,8 +229,8 @@ fn obstacles(objects: &[ObjectChange], may_overwrite: bool) -> Vec<String> {
         let conflict = Some(&object.conflict).filter(|conflict| !conflict.is_empty())?;
         (!may_overwrite).then(|| {
             format!(
-                "{name} was changed by somebody else: {conflict}; undo that change, or let Slipway overwrite it with \
-                 `overwrite_changes: true` under `target.kubernetes` in platform.yaml"
+                "{name} was changed by somebody else: {conflict}; undo that change, or let Slipway overwrite it \
+                 with `--overwrite-changes`"
             )
         })
     };

@@ -28,6 +28,8 @@ pub(crate) struct Wanted {
     pub(crate) address: Option<String>,
     /// It was there before what is taken out for it.
     pub(crate) returns: bool,
+    /// What somebody else changed on its objects is overwritten.
+    pub(crate) overwrites: bool,
 }
 
 /// How long requests under way at a replica may last after it got its last one.
@@ -58,6 +60,7 @@ impl Wanted {
             digest: placement.digest.clone(),
             address: None,
             returns: false,
+            overwrites: false,
         }
     }
 
@@ -67,6 +70,11 @@ impl Wanted {
             returns: true,
             ..self
         }
+    }
+
+    /// The same, with what somebody else changed overwritten if a person asks for that.
+    pub(crate) fn overwriting(self, overwrites: bool) -> Self {
+        Self { overwrites, ..self }
     }
 
     /// The same, at the address where the service answered before.
@@ -165,6 +173,7 @@ mod tests {
             deploy,
             address: None,
             returns: false,
+            overwrites: false,
         }
     }
 

@@ -80,8 +80,34 @@ pub(crate) fn deployment(
             origin,
             repository,
             digest,
+            overwrites_changes: false,
         },
     ))
+}
+
+/// The image that is there, once more.
+pub(crate) fn again(
+    service: &ServiceName,
+    environment: &EnvironmentName,
+    rollouts: &Rollouts,
+) -> Result<(String, DeployTarget), Error> {
+    let Some(current) = rollouts.current() else {
+        return Err(Error::Precondition {
+            subject: format!("{service} in {environment}"),
+            why: format!(
+                "service `{service}` has never been deployed to {environment}; name the version that you want"
+            ),
+        });
+    };
+    let placement = &current.placement;
+    let target = DeployTarget {
+        environment: environment.clone(),
+        origin: placement.origin.clone(),
+        repository: placement.repository.clone(),
+        digest: placement.digest.clone(),
+        overwrites_changes: false,
+    };
+    Ok((placement.version.clone(), target))
 }
 
 /// The image of a version and the run that made it: the release, or the candidate that is asked for, or the newest.

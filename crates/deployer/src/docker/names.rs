@@ -97,6 +97,7 @@ mod tests {
             deploy: Deploy::default(),
             address: None,
             returns: false,
+            overwrites: false,
         }
     }
 

@@ -152,6 +152,7 @@ mod tests {
             deploy,
             address: None,
             returns: false,
+            overwrites: false,
         }
     }
 

@@ -3,6 +3,7 @@
 //! The API server keeps which fields each manager set. When somebody else sets one of ours it is theirs, and what is
 //! left to us is not what we applied.
 
+use domain::ids::{EnvironmentName, ServiceName};
 use kube::api::DynamicObject;
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +23,12 @@ pub(super) fn held(object: &DynamicObject) -> String {
 }
 
 /// What is not as the release left it, in words; empty if nothing. Of a rollout under way nothing is said.
-pub(super) async fn note(cluster: &Cluster, record: &Record) -> Result<String, ClusterError> {
+pub(super) async fn note(
+    cluster: &Cluster,
+    record: &Record,
+    service: &ServiceName,
+    environment: &EnvironmentName,
+) -> Result<String, ClusterError> {
     let mut changed: Vec<String> = Vec::new();
     for id in record.objects.iter().filter(|_| record.complete) {
         let Some(expected) = record.held.get(&id.to_string()) else {
@@ -39,7 +45,7 @@ pub(super) async fn note(cluster: &Cluster, record: &Record) -> Result<String, C
     Ok(match changed.len() {
         0 => String::new(),
         _ => format!(
-            "{}; undo that, or deploy the version again, with `overwrite_changes` in platform.yaml for what was changed",
+            "{}; undo that, or repair it: slipway deploy {service} --to {environment} --overwrite-changes",
             changed.join(", ")
         ),
     })

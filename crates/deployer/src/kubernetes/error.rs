@@ -37,8 +37,8 @@ pub(crate) enum ClusterError {
     Refused { doing: String, why: String },
     /// Somebody else changed what we would change.
     #[error(
-        "{doing}: somebody else changed it since Slipway did: {why}; undo the change, or let Slipway overwrite it with \
-         `overwrite_changes: true` under `target.kubernetes` in platform.yaml"
+        "{doing}: somebody else changed it since Slipway did: {why}; undo the change, or let Slipway overwrite it: \
+         deploy with `--overwrite-changes`, or set `overwrite_changes: true` under `target.kubernetes` in platform.yaml"
     )]
     Conflict { doing: String, why: String },
     /// The cluster has no such kind of objects.

@@ -46,7 +46,7 @@ pub(crate) async fn live_state(
             replicas: own.map(|pod| replica(pod, &record, &led_to)).collect(),
             service: service.to_string(),
             address: record.address.clone(),
-            note: drift::note(&cluster, &record).await?,
+            note: drift::note(&cluster, &record, &service, environment).await?,
         });
     }
     Ok(LiveState { services })

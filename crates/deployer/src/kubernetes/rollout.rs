@@ -146,7 +146,7 @@ impl<'a> Rollout<'a> {
         let router = Router::of(wanted, &cluster.namespace);
         let untouched = before.is_some_and(|b| b.complete && b.key == release.key);
         // Back must be possible whatever somebody did meanwhile.
-        let force = wanted.returns || self.target.overwrite_changes;
+        let force = wanted.returns || wanted.overwrites || self.target.overwrite_changes;
         if !(wanted.returns && untouched) {
             let probe = record::to_map(&coming, &wanted.service, &wanted.environment);
             cluster.ensure_namespace(&probe).await?;

@@ -57,6 +57,7 @@ impl Bench {
             origin: origin.clone(),
             repository: self.platform.development_repository(&SERVICE.parse()?),
             digest: digest.clone(),
+            overwrites_changes: false,
         };
         let wish = Wish {
             version,

@@ -49,6 +49,7 @@ fn target(environment: &str) -> DeployTarget {
         origin: "r0".parse().unwrap(),
         repository: "prod:5000/delivery".to_owned(),
         digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+        overwrites_changes: false,
     }
 }
 

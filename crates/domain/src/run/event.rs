@@ -177,6 +177,8 @@ pub struct DeployTarget {
     pub repository: String,
     /// The image's digest.
     pub digest: Digest,
+    /// What somebody else changed on the objects of the service is overwritten.
+    pub overwrites_changes: bool,
 }
 
 /// What started a run.

@@ -36,7 +36,7 @@ impl Questions {
             image_digest: target.digest.to_string(),
             available_repository: available,
             is_rollback: matches!(wish.kind, Kind::Rollback(_)),
-            overwrite_changes: false,
+            overwrite_changes: target.overwrites_changes,
         };
         let mut preview = self.parts.preview(question).await?;
         preview.stages = plan.stages.iter().map(|s| s.name.to_string()).collect();

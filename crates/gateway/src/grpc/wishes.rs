@@ -72,20 +72,26 @@ impl Questions {
         short("reason", &request.reason)?;
         let service: ServiceName = request.service.parse()?;
         let environment = self.environment(&request.environment)?;
-        let (version, target) = placing::deployment(
-            &service,
-            &request.version,
-            &environment,
-            &self.releases_of(&service).await?,
-            &self.platform,
-        )?;
+        let rollouts = self.rollouts_of(&environment, &service).await?;
+        let (version, target) = match request.version.as_str() {
+            "" => placing::again(&service, &environment, &rollouts)?,
+            asked => {
+                let releases = self.releases_of(&service).await?;
+                let (version, target) =
+                    placing::deployment(&service, asked, &environment, &releases, &self.platform)?;
+                (version.to_string(), target)
+            }
+        };
         let wish = Wish {
-            version: version.to_string(),
-            kind: Kind::Deploy(target),
+            version,
+            kind: Kind::Deploy(DeployTarget {
+                overwrites_changes: request.overwrite_changes,
+                ..target
+            }),
             actor,
             reason: request.reason,
         };
-        Ok((wish, self.rollouts_of(&environment, &service).await?))
+        Ok((wish, rollouts))
     }
 
     /// What a request to go back means, and the rollouts that were there before.
@@ -105,6 +111,7 @@ impl Questions {
             origin: back_to.origin.clone(),
             repository: back_to.repository.clone(),
             digest: back_to.digest.clone(),
+            overwrites_changes: request.overwrite_changes,
         };
         let wish = Wish {
             version: back_to.version.clone(),

@@ -81,7 +81,7 @@ pub(crate) fn deploy(version: &str, environment: &str) -> DeployRequest {
         service: "orders".to_owned(),
         version: version.to_owned(),
         environment: environment.to_owned(),
-        reason: String::new(),
+        ..DeployRequest::default()
     }
 }
 
@@ -91,6 +91,7 @@ pub(crate) fn rollback(version: &str) -> RollbackRequest {
         environment: "production".to_owned(),
         version: version.to_owned(),
         reason: "errors".to_owned(),
+        ..RollbackRequest::default()
     }
 }
 
@@ -395,4 +396,29 @@ async fn a_service_that_there_is_not_is_no_empty_list() {
     );
     let known = gateway.releases().list_releases(list("orders")).await;
     assert!(known.unwrap().into_inner().releases.is_empty());
+}
+
+#[tokio::test]
+async fn without_a_version_what_is_there_is_deployed_again_and_changes_of_others_are_overwritten() {
+    let gateway = TestGateway::start().await;
+    let run = gateway.start_run(&small_service("orders")).await;
+    let again = DeployRequest {
+        overwrite_changes: true,
+        ..deploy("", "test")
+    };
+    let why = gateway.environments().deploy(again.clone()).await;
+    let why = why.unwrap_err();
+    assert_eq!(why.code(), Code::FailedPrecondition, "{why:?}");
+    assert!(why.message().contains("name the version"), "{why:?}");
+    placed(&gateway, "test", &run, 'a').await;
+    let repair = gateway.environments().deploy(again).await.unwrap();
+    let repair = repair.into_inner();
+    assert_eq!(repair.version, run.version);
+    let id = repair.run_id.parse().unwrap();
+    let state = gateway.runs.get(&id).await.unwrap().unwrap();
+    let domain::run::Kind::Deploy(target) = &state.change.kind else {
+        panic!("{state:?}")
+    };
+    assert!(target.overwrites_changes && target.digest == digest('a'));
+    assert_eq!(target.origin.as_str(), run.run_id);
 }

@@ -278,6 +278,7 @@ fn change_to_wire(change: &Change) -> v1::Change {
         origin_run_id: t.origin.to_string(),
         repository: t.repository.clone(),
         digest: t.digest.to_string(),
+        overwrites_changes: t.overwrites_changes,
     };
     v1::Change {
         service: change.service.to_string(),
@@ -311,6 +312,7 @@ fn change_from_wire(change: v1::Change) -> Result<Change, DecodeError> {
             origin: t.origin_run_id.parse()?,
             repository: t.repository,
             digest: t.digest.parse()?,
+            overwrites_changes: t.overwrites_changes,
         })
     };
     let trigger = change.trigger.ok_or(DecodeError::Missing("trigger"))?;

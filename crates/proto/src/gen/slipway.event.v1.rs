@@ -115,6 +115,9 @@ pub struct DeployTarget {
     pub repository: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub digest: ::prost::alloc::string::String,
+    /// What somebody else changed on the objects of the service is overwritten.
+    #[prost(bool, tag = "5")]
+    pub overwrites_changes: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Trigger {

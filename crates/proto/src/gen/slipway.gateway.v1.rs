@@ -352,12 +352,16 @@ pub struct DeployedService {
 pub struct DeployRequest {
     #[prost(string, tag = "1")]
     pub service: ::prost::alloc::string::String,
+    /// Empty for the one that is there: its objects are made again what they should be.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub environment: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
+    /// What somebody else changed on the objects of the service is overwritten, instead of stopping the rollout.
+    #[prost(bool, tag = "5")]
+    pub overwrite_changes: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RollbackRequest {
@@ -370,6 +374,9 @@ pub struct RollbackRequest {
     pub version: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
+    /// As in `DeployRequest`.
+    #[prost(bool, tag = "5")]
+    pub overwrite_changes: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {}

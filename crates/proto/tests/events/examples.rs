@@ -44,6 +44,16 @@ pub(crate) fn runs() -> Vec<(&'static str, run::Event)> {
             created(Kind::Deploy(target()), Some(version())),
         ),
         (
+            "run-created-deploy-overwriting",
+            created(
+                Kind::Deploy(DeployTarget {
+                    overwrites_changes: true,
+                    ..target()
+                }),
+                Some(version()),
+            ),
+        ),
+        (
             "run-created-rollback",
             created(Kind::Rollback(target()), None),
         ),
@@ -485,6 +495,7 @@ fn target() -> DeployTarget {
         origin: "r0".parse().expect("a token"),
         repository: "prod:5000/delivery".to_owned(),
         digest: digest(),
+        overwrites_changes: false,
     }
 }
 

@@ -16,10 +16,14 @@ Examples:
   slipway deploy delivery 1.4.0 --to production --wait
   slipway deploy delivery 1.5.0-rc.2 --to test
   slipway deploy delivery 1.4.0 --to production --dry-run
+  slipway deploy delivery --to production --overwrite-changes   # undo what was changed by hand
 
 `--dry-run` starts no run and changes nothing: it shows what would change in the environment, what would stop it and
 who must agree first. The exit code is 1 if something would stop it. Values of secrets are not shown.
 `slipway release list --service delivery` shows the versions that there are.";
+
+/// The option that lets a rollout overwrite what others changed.
+pub(super) const OVERWRITE: &str = "--overwrite-changes";
 
 /// What to bring where.
 #[derive(Debug, Args)]
@@ -27,8 +31,10 @@ who must agree first. The exit code is 1 if something would stop it. Values of s
 pub struct DeployArgs {
     /// The service
     service: String,
-    /// The version: a release, or a candidate where the environment takes candidates
-    version: String,
+    /// The version: a release, or a candidate where the environment takes candidates [default with
+    /// --overwrite-changes: the one that is there]
+    #[arg(required_unless_present = "overwrite_changes")]
+    version: Option<String>,
     /// The environment
     #[arg(long = "to", value_name = "ENVIRONMENT")]
     environment: String,
@@ -41,6 +47,9 @@ pub struct DeployArgs {
     /// Show what would change, and change nothing
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
+    /// Overwrite what somebody else changed on the service's objects, instead of stopping there
+    #[arg(long)]
+    overwrite_changes: bool,
 }
 
 pub(super) async fn run(args: DeployArgs, context: &Context<'_>) -> Result<Verdict, CliError> {
@@ -51,13 +60,21 @@ pub(super) async fn run(args: DeployArgs, context: &Context<'_>) -> Result<Verdi
         reason,
         wait,
         dry_run,
+        overwrite_changes,
     } = args;
-    let command = format!("slipway deploy {service} {version} --to {environment}");
+    let version = version.unwrap_or_default();
+    let words = ["slipway deploy", &service, &version, "--to", &environment];
+    let words = words
+        .into_iter()
+        .chain(overwrite_changes.then_some(OVERWRITE));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let command = words.join(" ");
     let request = DeployRequest {
         service,
         version,
         environment,
         reason,
+        overwrite_changes,
     };
     if dry_run {
         let preview = context.gateway.preview_deploy(request).await?;

@@ -34,6 +34,9 @@ pub struct RollbackArgs {
     /// Show what would change, and change nothing
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
+    /// Overwrite what somebody else changed on the service's objects, instead of stopping there
+    #[arg(long)]
+    overwrite_changes: bool,
 }
 
 pub(super) async fn run(args: RollbackArgs, context: &Context<'_>) -> Result<Verdict, CliError> {
@@ -44,16 +47,22 @@ pub(super) async fn run(args: RollbackArgs, context: &Context<'_>) -> Result<Ver
         reason,
         wait,
         dry_run,
+        overwrite_changes,
     } = args;
     let to = version
         .as_ref()
         .map_or_else(String::new, |version| format!(" --to {version}"));
-    let command = format!("slipway rollback {service} --in {environment}{to}");
+    let overwrite = match overwrite_changes {
+        true => format!(" {}", deploy::OVERWRITE),
+        false => String::new(),
+    };
+    let command = format!("slipway rollback {service} --in {environment}{to}{overwrite}");
     let request = RollbackRequest {
         service,
         environment,
         version: version.unwrap_or_default(),
         reason,
+        overwrite_changes,
     };
     if dry_run {
         let preview = context.gateway.preview_rollback(request).await?;

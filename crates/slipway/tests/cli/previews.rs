@@ -210,3 +210,23 @@ async fn waiting_for_a_dry_run_is_a_wrong_command_line() {
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("'--wait'"), "{}", ended.err);
 }
+
+#[tokio::test]
+async fn what_is_there_needs_no_version_where_changes_are_overwritten() {
+    let gateway = FakeGateway::with(Vec::new()).await;
+    let program = Program::of(&gateway);
+    let command = ["deploy", "delivery", "--to", "test", "--dry-run"];
+    let ended = program.run(&command).await;
+    assert_eq!(ended.code, 2, "{}", ended.err);
+    let shown = program
+        .ok(&[command.as_slice(), &["--overwrite-changes"]].concat())
+        .await;
+    let command = "Do it: slipway deploy delivery --to test --overwrite-changes";
+    assert!(shown.contains(command), "{shown}");
+    let asked = gateway.asked().join("\n");
+    assert!(
+        asked.contains(r#"version: "", environment: "test""#),
+        "{asked}"
+    );
+    assert!(asked.contains("overwrite_changes: true"), "{asked}");
+}

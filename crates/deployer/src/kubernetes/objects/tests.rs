@@ -18,6 +18,7 @@ fn wanted(deploy: &str) -> Wanted {
         deploy: spec.deploy.unwrap_or_default(),
         address: None,
         returns: false,
+        overwrites: false,
     }
 }
 

@@ -73,8 +73,8 @@ impl Open {
             is_tested: None,
         };
         if way == Way::Forth {
-            open.bring_in(wanted.candidate, target.overwrite_changes, voice)
-                .await?;
+            let force = wanted.candidate.overwrites || target.overwrite_changes;
+            open.bring_in(wanted.candidate, force, voice).await?;
         } else {
             open.bring_back(wanted.stable, voice).await?;
         }

@@ -192,6 +192,7 @@ pub(super) fn target(environment: &str) -> DeployTarget {
         origin: "origin".parse().unwrap(),
         repository: "127.0.0.1:5000/delivery".to_owned(),
         digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+        overwrites_changes: false,
     }
 }
 
