@@ -114,6 +114,7 @@ pub(crate) async fn roll_out(
                 kubernetes::sets::Sets::new(kubernetes, target, &before, wanted, keeps_old, voice);
             let preview = kubernetes::preview_address(&before);
             let inside = kubernetes.inside(target, &before, work);
+            let inside = inside.routed(router == Router::Exact);
             // What this rollout measures does not depend on it.
             if let Err(why) = inside.clear().await {
                 tracing::warn!("no look at checks that are left over: {why}");

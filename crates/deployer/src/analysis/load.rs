@@ -82,7 +82,7 @@ impl Load {
             self.trouble = ended.err();
         }
         if self.tasks.is_empty() {
-            for whom in whom(step) {
+            for whom in whom(step, self.sources.are_apart()) {
                 let volley = volley(wanted, *whom);
                 let (sources, subject) = (self.sources.clone(), self.subject.clone());
                 self.tasks
@@ -98,10 +98,12 @@ impl Load {
     }
 }
 
-/// While only its preview has the new version, that is asked as well: what is judged are requests of the same time.
-fn whom(step: Option<Step>) -> &'static [Whom] {
+/// While only its preview leads to the new version, that is asked as well: what is judged are requests of the same time.
+/// So it is also where the versions are `apart`, and a router that we do not pass decides between them.
+fn whom(step: Option<Step>, apart: bool) -> &'static [Whom] {
     match step {
         Some(Step::Validate) => &[Whom::Service, Whom::Preview],
+        Some(Step::Bake(_) | Step::Analyse) if apart => &[Whom::Service, Whom::Preview],
         _ => &[Whom::Service],
     }
 }
@@ -113,5 +115,22 @@ fn volley(wanted: &SyntheticLoad, whom: Whom) -> Volley {
         rate: wanted.rate,
         under_way: (2 * wanted.rate).min(MOST_UNDER_WAY),
         lasting: LASTING,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preview_is_asked_where_the_service_alone_leads_to_one_version() {
+        let both = [Whom::Service, Whom::Preview];
+        assert_eq!(whom(Some(Step::Validate), false), both);
+        assert_eq!(whom(Some(Step::Analyse), true), both);
+        for step in [Step::Analyse, Step::Pause, Step::Switch] {
+            assert_eq!(whom(Some(step), false), [Whom::Service]);
+        }
+        assert_eq!(whom(Some(Step::Retire), true), [Whom::Service]);
+        assert_eq!(whom(None, true), [Whom::Service]);
     }
 }

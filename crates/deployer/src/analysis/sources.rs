@@ -130,6 +130,11 @@ impl Sources {
         }
     }
 
+    /// Whether the service's address leads to one of the versions only, until the new one has all the traffic.
+    pub(super) fn are_apart(&self) -> bool {
+        matches!(&self.containers, Some(Containers::Namespace(inside)) if inside.is_routed())
+    }
+
     /// Sends requests of our own.
     pub(super) async fn send(&self, volley: &Volley, subject: &Subject) -> Result<(), String> {
         self.reach.send(volley, subject).await

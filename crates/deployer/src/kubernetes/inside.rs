@@ -28,6 +28,8 @@ pub(crate) struct Inside {
     service: ServiceName,
     /// Where the service answers, as neighbours call it.
     address: String,
+    /// A router decides which version is asked, and not the Service.
+    is_routed: bool,
     /// What tells this attempt at the rollout from every other.
     attempt: String,
     /// Removes what is not wanted any more.
@@ -65,9 +67,20 @@ impl Inside {
             environment: before.environment.clone(),
             service: before.service.clone(),
             address: before.address.clone().unwrap_or_default(),
+            is_routed: false,
             attempt: job::short(attempt),
             tasks: TaskTracker::new(),
         }
+    }
+
+    /// The same, where a router decides which version is asked.
+    pub(crate) fn routed(self, is_routed: bool) -> Self {
+        Self { is_routed, ..self }
+    }
+
+    /// Whether a router decides which version is asked, and not the Service.
+    pub(crate) fn is_routed(&self) -> bool {
+        self.is_routed
     }
 
     /// Where the service answers, as neighbours call it: `http://shop.production.svc:8080`.

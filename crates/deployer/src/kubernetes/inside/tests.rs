@@ -45,6 +45,7 @@ impl Bench {
             target,
             service: "shop".parse()?,
             address: format!("http://shop.{environment}.svc:8080"),
+            is_routed: false,
             attempt: job::short(&id),
             tasks: TaskTracker::new(),
             environment,
