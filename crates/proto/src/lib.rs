@@ -19,7 +19,9 @@ mod generated {
     include!("gen/modules.rs");
 }
 
-pub use generated::slipway::{builder, deployer, gateway, job, preview, registry_promoter, test_runner};
+pub use generated::slipway::{
+    builder, deployer, gateway, job, preview, registry_promoter, test_runner,
+};
 
 /// The wire formats of events.
 pub mod wire {

@@ -236,5 +236,8 @@ fn an_attempt_that_takes_over_wants_more_evidence_and_finds_it() {
     };
     let (first, second) = (looks_until(1), looks_until(2));
     assert!(first.is_some() && second > first, "{first:?} {second:?}");
-    assert!(second < first.map(|looks| looks * 3), "{first:?} {second:?}");
+    assert!(
+        second < first.map(|looks| looks * 3),
+        "{first:?} {second:?}"
+    );
 }

@@ -3,9 +3,7 @@
 mod access;
 mod metric;
 
-use super::super::analysis::{
-    Analysis, ErrorAnalysis, LatencyAnalysis, MOST_LOAD, SyntheticLoad,
-};
+use super::super::analysis::{Analysis, ErrorAnalysis, LatencyAnalysis, MOST_LOAD, SyntheticLoad};
 use super::super::units::Percent;
 use super::test::url_path;
 use crate::document::{Fields, Reader};
