@@ -16,6 +16,7 @@ use service_kit::grpc::caller;
 use tonic::{Request, Response, Status};
 
 use super::Questions;
+use super::watch::standing;
 use crate::Error;
 
 #[tonic::async_trait]
@@ -181,8 +182,10 @@ fn note(
 ) -> String {
     let mut notes: Vec<String> = Vec::new();
     if let Some(active) = &rollouts.active {
+        let step = standing(rollouts, &active.run)
+            .map_or_else(String::new, |rollout| format!(", {}", rollout.standing));
         notes.push(format!(
-            "{} is being rolled out by run {}",
+            "{} is being rolled out by run {}{step}",
             active.version, active.run
         ));
     } else if let Some(restoring) = &rollouts.restoring {

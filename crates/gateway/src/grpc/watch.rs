@@ -54,7 +54,8 @@ fn standings(run: &Run, projection: &Projection) -> Vec<(String, v1::StageRollou
     running.filter_map(of_stage).collect()
 }
 
-fn standing(rollouts: &Rollouts, run: &RunId) -> Option<v1::StageRollout> {
+/// How far a run's rollout has come; `None` if it is not under way, or has only one step.
+pub(super) fn standing(rollouts: &Rollouts, run: &RunId) -> Option<v1::StageRollout> {
     let progress = rollouts.progress.as_ref()?;
     let is_it = rollouts
         .active

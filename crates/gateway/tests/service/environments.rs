@@ -3,7 +3,7 @@
 use bus::aggregates::Log;
 use domain::ids::{EnvironmentName, RunId, ServiceName};
 use domain::release::Event as ReleaseEvent;
-use domain::rollout::{End, Event, Placement, Rollouts};
+use domain::rollout::{Act, End, Event, Placement, Plan, Rollouts, Step};
 use domain::stage::Artifact;
 use jiff::Timestamp;
 use proto::gateway::v1::{
@@ -421,4 +421,54 @@ async fn without_a_version_what_is_there_is_deployed_again_and_changes_of_others
     };
     assert!(target.overwrites_changes && target.digest == digest('a'));
     assert_eq!(target.origin.as_str(), run.run_id);
+}
+
+#[tokio::test]
+async fn an_environment_names_the_step_of_a_rollout_under_way() {
+    let gateway = TestGateway::start().await;
+    let run = gateway.start_run(&small_service("orders")).await;
+    let key: (EnvironmentName, ServiceName) = ("test".parse().unwrap(), "orders".parse().unwrap());
+    let id: RunId = run.run_id.parse().unwrap();
+    let placement = Placement {
+        run: id.clone(),
+        origin: id.clone(),
+        order: 1,
+        version: run.version.clone(),
+        repository: "dev.test:5000/orders".to_owned(),
+        digest: digest('a'),
+        is_rollback: false,
+        at: Timestamp::now(),
+    };
+    let plan = Plan {
+        steps: vec![
+            Step::Weight("25%".parse().unwrap()),
+            Step::Pause,
+            Step::Retire,
+        ],
+        ..Plan::default()
+    };
+    let plan = Some(plan);
+    let act = Act::StepEntered { index: 1 };
+    let at = Timestamp::now();
+    let log: Log<Rollouts> = Log::new(gateway.bus.events());
+    for event in [
+        Event::Started { placement, plan },
+        Event::Acted { run: id, act, at },
+    ] {
+        let mut event = Some(event);
+        log.update(&key, |_| Ok::<_, std::fmt::Error>(event.take()))
+            .await
+            .unwrap();
+    }
+    eventually("the step is named", || async {
+        let name = "test".to_owned();
+        let shown = gateway
+            .environments()
+            .get_environment(GetEnvironmentRequest { name })
+            .await;
+        let services = shown.unwrap().into_inner().services;
+        let note = services.first().map(|service| service.note.clone());
+        note.filter(|note| note.contains(", step 2 of 3 (pause)"))
+    })
+    .await;
 }
