@@ -112,10 +112,10 @@ struct GetArgs {
         long,
         env = "SLIPWAY_EDGE_HEADERS",
         default_value = "{}",
-        hide_env_values = true,
-        value_parser = get::headers
+        hide_env_values = true
     )]
-    headers: HeaderMap,
+    // Read later: what is wrong with a value is told with the value here.
+    headers: String,
 }
 
 /// `name=value`.
@@ -240,7 +240,7 @@ async fn load(args: LoadArgs) -> Result<(), String> {
 async fn get(args: GetArgs) -> Result<(), String> {
     let get = Get {
         url: args.url,
-        headers: args.headers,
+        headers: get::headers(&args.headers)?,
         within: args.timeout,
     };
     let (head, body) = get.ask().await.map_err(|error| error.to_string())?;
@@ -269,5 +269,28 @@ async fn probe(args: ProbeArgs) -> Result<(), String> {
             args.timeout,
             chain(&error)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn headers_that_are_wrong_are_refused_without_their_values() {
+        let wrong = "{\"x-key\": sesame}";
+        let words = [
+            "edge",
+            "get",
+            "--url=http://127.0.0.1:1/",
+            "--headers",
+            wrong,
+        ];
+        let cli = Cli::try_parse_from(words).expect("nothing is told of them here");
+        let Some(Command::Get(args)) = cli.command else {
+            panic!("another command");
+        };
+        let why = get(args).await.expect_err("they are wrong");
+        assert_eq!(why, "the headers are no JSON object of texts");
     }
 }

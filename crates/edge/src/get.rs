@@ -114,7 +114,7 @@ impl Get {
         let stream = stream.map_err(|error| failed(chain(&error)))?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = Request::get(path)
-            .header(header::HOST, authority.as_str())
+            .header(header::HOST, without_login(authority))
             .header(header::USER_AGENT, "slipway-edge")
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
@@ -146,8 +146,16 @@ impl Get {
     }
 }
 
+/// `host:port`.
+fn without_login(authority: &Authority) -> &str {
+    let text = authority.as_str();
+    text.rsplit_once('@').map_or(text, |(_, host)| host)
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
     use super::*;
 
     #[test]
@@ -162,6 +170,32 @@ mod tests {
             let why = headers(bad).expect_err(bad);
             assert!(!why.contains("sesame"), "{why}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_login_in_the_address_is_no_part_of_the_host() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let get = Get {
+            url: format!("http://ci:sesame@{address}/"),
+            headers: HeaderMap::new(),
+            within: Duration::from_secs(5),
+        };
+        let serve = async {
+            let (stream, _) = listener.accept().await?;
+            let mut stream = BufReader::new(stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await? > 0 {}
+            let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+            stream.get_mut().write_all(answer).await?;
+            std::io::Result::Ok(head)
+        };
+        let (answer, head) = tokio::join!(get.ask(), serve);
+        assert_eq!(answer.expect("an answer").0.status, 204);
+        let head = head.expect("a request");
+        assert!(head.contains(&format!("host: {address}\r\n")), "{head}");
+        assert!(!head.contains("sesame"), "{head}");
     }
 
     #[tokio::test]
