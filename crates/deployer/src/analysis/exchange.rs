@@ -24,7 +24,12 @@ pub(crate) struct Question {
 }
 
 /// Asks over HTTP.
-pub(crate) struct Http(Result<Client, String>);
+pub(crate) struct Http {
+    /// Where nothing is shown to be let in.
+    open: Result<Client, String>,
+    /// Where something is shown, to the usual authorities.
+    strict: Result<Client, String>,
+}
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +41,19 @@ pub(crate) struct Answer {
 impl Http {
     pub(crate) fn new() -> Self {
         use_ring();
-        Self(built(client()))
+        Self {
+            open: built(client()),
+            strict: built(strict()),
+        }
     }
 
     /// The answer, whole and in time.
     pub(crate) async fn get(&self, question: &Question) -> Result<Answer, String> {
         let host = question.host().to_owned();
-        let client = match question.pass.is_nothing() {
-            true => self.0.clone()?,
-            false => client_with(&question.pass)?,
+        let client = match &question.pass.authorities {
+            _ if question.pass.is_nothing() => self.open.clone()?,
+            None => self.strict.clone()?,
+            Some(pem) => trusting(pem)?,
         };
         let request = client
             .get(question.url.clone())
@@ -83,19 +92,21 @@ fn client() -> ClientBuilder {
         .user_agent(concat!("slipway/", env!("CARGO_PKG_VERSION")))
 }
 
-/// One that trusts who it is told to trust, and takes credentials nowhere else than where they belong.
-fn client_with(pass: &Pass) -> Result<Client, String> {
-    let mut builder = client().redirect(Policy::none());
-    if let Some(pem) = &pass.authorities {
-        let unreadable = |why: &str| format!("`auth.ca` holds no certificates in PEM form{why}");
-        let found = Certificate::from_pem_bundle(pem);
-        let found = found.map_err(|error| unreadable(&format!(": {}", chain(&error))))?;
-        if found.is_empty() {
-            return Err(unreadable(""));
-        }
-        builder = builder.tls_certs_merge(found);
+/// One that takes credentials nowhere else than where they belong. Each request has a connection of its own: those of a
+/// load are spread over all replicas.
+fn strict() -> ClientBuilder {
+    client().redirect(Policy::none()).pool_max_idle_per_host(0)
+}
+
+/// The same, and it trusts who it is told to trust.
+fn trusting(pem: &[u8]) -> Result<Client, String> {
+    let unreadable = |why: &str| format!("`auth.ca` holds no certificates in PEM form{why}");
+    let found = Certificate::from_pem_bundle(pem);
+    let found = found.map_err(|error| unreadable(&format!(": {}", chain(&error))))?;
+    if found.is_empty() {
+        return Err(unreadable(""));
     }
-    built(builder)
+    built(strict().tls_certs_merge(found))
 }
 
 fn built(builder: ClientBuilder) -> Result<Client, String> {
@@ -135,13 +146,13 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Why it is not what was asked for: its status, and how its text begins.
+    /// Why it is not what was asked for: its status and its text. It is whole, since of a secret that is cut, the
+    /// beginning could not be hidden.
     pub(super) fn complaint(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
-        let begin: String = text.trim().chars().take(200).collect();
-        match begin.as_str() {
+        match text.trim() {
             "" => format!("the answer has status {}", self.status),
-            begin => format!("the answer has status {}: {begin}", self.status),
+            text => format!("the answer has status {}: {text}", self.status),
         }
     }
 }

@@ -94,7 +94,8 @@ impl Load {
 
     /// Sends no more.
     pub(super) fn stop(&mut self) {
-        self.tasks.abort_all();
+        // With what they would come to: that they were ended is no trouble.
+        self.tasks = JoinSet::new();
     }
 }
 
@@ -132,5 +133,26 @@ mod tests {
         }
         assert_eq!(whom(Some(Step::Retire), true), [Whom::Service]);
         assert_eq!(whom(None, true), [Whom::Service]);
+    }
+
+    #[tokio::test]
+    async fn requests_that_were_stopped_are_no_trouble() {
+        let subject = Subject {
+            service: "shop".parse().expect("a name"),
+            environment: "production".parse().expect("a name"),
+            version: "2.0.0".to_owned(),
+            stable: "1.0.0".to_owned(),
+            address: "127.0.0.1:8080".to_owned(),
+        };
+        let (wanted, sources) = (SyntheticLoad::default(), Arc::new(Sources::nowhere()));
+        let mut load = Load::new(Some(&wanted), sources, Arc::new(subject));
+        assert_eq!(load.go_on(Some(Step::Analyse)), None);
+        load.stop();
+        tokio::task::yield_now().await;
+        assert_eq!(load.go_on(Some(Step::Analyse)), None);
+        // These are not stopped, and have nowhere to go.
+        tokio::task::yield_now().await;
+        let told = load.go_on(Some(Step::Analyse)).unwrap_or_default();
+        assert!(told.ends_with("there is no way to shop"), "{told}");
     }
 }

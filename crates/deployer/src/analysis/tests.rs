@@ -38,6 +38,7 @@ impl Server {
         let app = Router::new()
             .route("/api/v1/query", get(answer))
             .route("/check", get(check))
+            .route("/echo", get(echo))
             .route("/slow", get(std::future::pending::<()>))
             .with_state(self.clone());
         #[expect(
@@ -76,6 +77,13 @@ async fn answer(
 
 async fn check(State(server): State<Arc<Server>>) -> Json<Value> {
     Json(json!({"checks": [{"ratio": server.value()}]}))
+}
+
+/// Refuses everybody, and says whom.
+async fn echo(headers: axum::http::HeaderMap) -> (axum::http::StatusCode, String) {
+    let shown = headers.get("authorization").and_then(|v| v.to_str().ok());
+    let text = format!("not for {}", shown.unwrap_or("nobody"));
+    (axum::http::StatusCode::UNAUTHORIZED, text)
 }
 
 /// A watch, and the step that it is at.

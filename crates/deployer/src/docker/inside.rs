@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use container_stage::naming::role;
 use container_stage::outcome::chain;
 use domain::ids::{EnvironmentName, ServiceName};
 use edge::get::Head;
 use engine::labels;
 use engine::{ContainerId, Engine, ExecSpec};
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::edge::refusal;
 use super::names::preview_of;
@@ -51,9 +55,8 @@ impl Inside {
 
     /// The answer to a question that is asked there.
     pub(crate) async fn get(&self, question: &Question) -> Result<Answer, String> {
-        let headers: BTreeMap<&str, String> = question
-            .pass
-            .headers
+        let (url, headers) = without_login(question)?;
+        let headers: BTreeMap<&str, String> = headers
             .iter()
             .map(|(name, value)| {
                 let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -62,8 +65,7 @@ impl Inside {
             .collect();
         let headers = serde_json::to_string(&headers).expect("a map of texts has a JSON form");
         let limit = format!("{}ms", question.limit.as_millis().max(1));
-        let url = question.url.as_str();
-        let mut spec = ExecSpec::new(["/edge", "get", "--url", url, "--timeout", &limit]);
+        let mut spec = ExecSpec::new(["/edge", "get", "--url", url.as_str(), "--timeout", &limit]);
         // The command line is for everybody to see.
         spec.env = BTreeMap::from([("SLIPWAY_EDGE_HEADERS".to_owned(), headers)]);
         spec.limit = question.limit + SLACK;
@@ -131,5 +133,76 @@ impl Inside {
             Some(container) => Ok(container.id),
             None => Err(format!("the edge of {} does not run", self.service)),
         }
+    }
+}
+
+/// The address without a user and a password, and the headers with them, as HTTP has it.
+fn without_login(question: &Question) -> Result<(Url, HeaderMap), String> {
+    let (mut url, mut pass) = (question.url.clone(), question.pass.clone());
+    let (user, password) = (url.username(), url.password());
+    if (!user.is_empty() || password.is_some()) && !pass.is_authorized() {
+        let mut login = decoded(user);
+        login.push(b':');
+        login.extend(decoded(password.unwrap_or_default()));
+        pass.set(
+            AUTHORIZATION.as_str(),
+            &format!("Basic {}", STANDARD.encode(login)),
+        )?;
+    }
+    let unusable = |()| format!("the address of {} is not understood", question.host());
+    url.set_username("").map_err(unusable)?;
+    url.set_password(None).map_err(unusable)?;
+    Ok((url, pass.headers))
+}
+
+/// What `%3A` and the like stand for.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|digits| hex::decode(digits).ok()) {
+            Some(byte) => {
+                bytes.extend(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::access::Pass;
+
+    fn asked(url: &str, pass: Pass) -> (String, Option<String>) {
+        let question = Question {
+            url: url.parse().expect("a URL"),
+            pass,
+            limit: Duration::from_secs(1),
+        };
+        let (url, headers) = without_login(&question).expect("it can be asked");
+        let shown = headers.get(AUTHORIZATION);
+        let shown = shown.map(|value| value.to_str().expect("text").to_owned());
+        (url.to_string(), shown)
+    }
+
+    #[test]
+    fn a_login_in_an_address_is_a_header_and_not_on_the_command_line() {
+        let basic = |login: &str| Some(format!("Basic {}", STANDARD.encode(login)));
+        let of = |url: &str| asked(url, Pass::default());
+        let plain = "http://orders:8080/check?a=1".to_owned();
+        let found = of("http://ci:open%20s%3Asam%c3%a9@orders:8080/check?a=1");
+        assert_eq!(found, (plain.clone(), basic("ci:open s:samé")));
+        assert_eq!(of("http://ci@orders:8080/check?a=1").1, basic("ci:"));
+        assert_eq!(of(&plain), (plain.clone(), None));
+        let mut pass = Pass::default();
+        pass.set("Authorization", "Bearer t").expect("a header");
+        let found = asked("http://ci:secret@orders:8080/check?a=1", pass);
+        assert_eq!(found, (plain, Some("Bearer t".to_owned())));
     }
 }

@@ -98,6 +98,32 @@ async fn a_number_of_a_json_answer_or_its_status_decides() -> Result<()> {
 }
 
 #[tokio::test]
+async fn no_part_of_a_long_token_that_comes_back_is_told() -> Result<()> {
+    let address = Arc::new(Server::default()).start().await?;
+    let token: String = ('a'..='z').cycle().take(300).collect();
+    let bearer = tempfile::NamedTempFile::new()?;
+    std::fs::write(bearer.path(), &token)?;
+    let auth = Access {
+        bearer: Some(SecretReference::File(bearer.path().display().to_string())),
+        ..Access::default()
+    };
+    let echo = Provider::Http(HttpQuery {
+        url: format!("{address}/echo"),
+        json_path: Some("$.ratio".parse()?),
+        timeout: None,
+        auth: Some(auth),
+    });
+    let (verdict, evidence) = measured(echo, "result == 1").await?;
+    assert_eq!(verdict, Verdict::Error);
+    let words = "the answer has status 401: not for Bearer …";
+    assert!(evidence.contains(words), "{evidence}");
+    for end in 4..=50 {
+        assert!(!evidence.contains(&token[..end]), "{end}: {evidence}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_failure_is_told_while_the_step_goes_on_and_a_dry_run_is_not() -> Result<()> {
     let server = Arc::new(Server::default());
     let address = server.start().await?;

@@ -106,7 +106,8 @@ fn complaint(status: u16, body: &[u8]) -> Option<kube::Error> {
     is_unreached.then(|| {
         kube::Error::Api(Box::new(Status {
             code: 503,
-            message: text.trim().chars().take(300).collect(),
+            // Not cut: secrets in it are hidden later, and only whole ones are found.
+            message: text.trim().to_owned(),
             ..Status::default()
         }))
     })
