@@ -16,7 +16,7 @@ use crate::error::TargetError;
 use crate::kubernetes;
 use crate::origin::wanted_of;
 use crate::service::Deployer;
-use crate::side_by_side::{is_replacing, plan};
+use crate::side_by_side::{is_replacing, plan, unjudgeable};
 use crate::target::Place;
 use crate::wanted::Wanted;
 use diff::{Difference, words};
@@ -157,7 +157,10 @@ pub(crate) async fn preview(
         strategy: strategy(&plan).to_owned(),
         steps: steps(&plan, &wanted.deploy),
         stages: Vec::new(),
-        obstacles: obstacles(&objects, may_overwrite),
+        obstacles: unjudgeable(deployer, &wanted, &plan)
+            .into_iter()
+            .chain(obstacles(&objects, may_overwrite))
+            .collect(),
         objects,
         notes,
     })

@@ -14,6 +14,7 @@ use super::error::ClusterError;
 use super::objects::{ObjectId, Release, is_workload, label};
 use super::record::{self, Record};
 use super::release::{release, release_from};
+use super::router::Router;
 use super::sets::can_be_beside;
 use crate::preview::diff::differences;
 use crate::preview::told;
@@ -41,6 +42,13 @@ pub(crate) async fn preview(
         can_be_beside(&stable_release, stable)?;
     }
     let release = release_from(kubernetes, &cluster, target, wanted, way.available).await?;
+    let router = Router::of(wanted, &cluster.namespace);
+    let is_routed = |id: &ObjectId| router.as_ref().is_some_and(|router| router.needs(id));
+    if let Some(router) = &router
+        && !release.ids().any(|id| is_routed(&id))
+    {
+        router.check(&cluster).await?;
+    }
     let before = Record::read(&cluster, &wanted.service, &wanted.environment).await?;
     let probe = record::to_map(
         &Record::coming(wanted, &release, before.as_ref()),
@@ -55,7 +63,7 @@ pub(crate) async fn preview(
     for object in all.chain(meanwhile.clone()) {
         let id = ObjectId::of(object);
         let (mut change, content) = if has_namespace {
-            one(&cluster, object, &id, wanted).await?
+            one(&cluster, object, &id, wanted, is_routed(&id)).await?
         } else {
             let note = format!(
                 "the namespace {} is not there yet: it would be created, and the cluster can't check this before",
@@ -112,17 +120,19 @@ async fn left_over(
     Ok(found)
 }
 
-/// What would become of an object, and what it would be.
+/// What would become of an object, and what it would be. The weights of a route are not the team's alone: it is taken in
+/// over ours.
 async fn one(
     cluster: &Cluster,
     object: &Json,
     id: &ObjectId,
     wanted: &Wanted,
+    is_route: bool,
 ) -> Result<(ObjectChange, Json), ClusterError> {
     let dry = |force| cluster.apply(object, Mode { dry: true, force });
     let there = cluster.find(id).await;
     let (there, applied) = match there {
-        Ok(there) => (there, dry(false).await),
+        Ok(there) => (there, dry(is_route).await),
         Err(error) => (None, Err(error)),
     };
     let (applied, conflict) = match applied {
@@ -157,6 +167,9 @@ async fn one(
         false => ChangeKind::Changed,
     };
     let mut notes = Vec::new();
+    if is_route {
+        notes.push("its weights stay Slipway's");
+    }
     if replaces_pods {
         notes.push("its pods are replaced");
     }
