@@ -101,12 +101,15 @@ fn counted(start: usize, remove: usize, stay: usize) -> String {
     parts.join(", ")
 }
 
-/// What tells one version and configuration from another, as people write it. Secrets are references there, not values.
+/// What tells one version and configuration from another, as people write it, and how many replicas there are: of
+/// `deploy`, what a replica feels. Secrets are references there, not values.
 fn settings(wanted: &Wanted) -> Json {
     let mut deploy = serde_json::to_value(&wanted.deploy).unwrap_or_default();
     if let Some(fields) = deploy.as_object_mut() {
-        // For Kubernetes only.
-        fields.remove("manifests");
+        // None of it is in the key, either.
+        for not_felt in ["strategy", "drain", "deadline", "manifests"] {
+            fields.remove(not_felt);
+        }
     }
     json!({
         "version": wanted.version,
@@ -243,6 +246,30 @@ mod tests {
         assert_eq!(
             again.note,
             "1 would be started, 1 would be removed, 1 would stay as they are"
+        );
+    }
+
+    #[test]
+    fn how_a_version_is_brought_in_is_no_change_of_the_replicas() {
+        let old = wanted("1.0.0", 'a', deploy(2, "debug"));
+        let there = [(); 2].map(|()| container(&old, ContainerState::Running));
+        let new = wanted(
+            "1.0.0",
+            'a',
+            Deploy {
+                strategy: serde_json::from_value(json!({ "canary": { "steps": ["50%", "100%"] } }))
+                    .unwrap(),
+                drain: Some("3s".parse().unwrap()),
+                deadline: Some("5m".parse().unwrap()),
+                ..deploy(2, "debug")
+            },
+        );
+        let change = of_replicas(&there, &new, Some(&old));
+        assert_eq!(
+            change.change(),
+            ChangeKind::Unchanged,
+            "{:?}",
+            lines(&change)
         );
     }
 
