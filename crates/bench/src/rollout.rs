@@ -28,9 +28,12 @@ const HALF: &str =
 pub(crate) async fn measure() -> Result<Report> {
     let mut report = Report::new("Rollouts in steps");
     let docker = Shop::open(Target::Docker(Default::default())).await?;
-    aborts(&docker, "Docker", &mut report).await?;
-    steps(&docker, &mut report).await?;
-    docker.close().await?;
+    let measured = async {
+        aborts(&docker, "Docker", &mut report).await?;
+        steps(&docker, &mut report).await
+    };
+    let measured = measured.await;
+    closed(docker, measured).await?;
     match std::env::var_os("KUBECONFIG").map(PathBuf::from) {
         Some(kubeconfig) => {
             let target = KubernetesTarget {
@@ -38,12 +41,18 @@ pub(crate) async fn measure() -> Result<Report> {
                 ..KubernetesTarget::default()
             };
             let kubernetes = Shop::open(Target::Kubernetes(target)).await?;
-            aborts(&kubernetes, "Kubernetes, by replicas", &mut report).await?;
-            kubernetes.close().await?;
+            let measured = aborts(&kubernetes, "Kubernetes, by replicas", &mut report).await;
+            closed(kubernetes, measured).await?;
         }
         None => report.note("not measured on Kubernetes: KUBECONFIG names no cluster"),
     }
     Ok(report)
+}
+
+/// Removes what was made, whatever came of the measurement.
+async fn closed(shop: Shop, measured: Result<()>) -> Result<()> {
+    let closed = shop.close().await;
+    measured.and(closed)
 }
 
 /// From the decision until the last answer of the bad version, and until the rollout has ended.

@@ -9,13 +9,15 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// Requests at a time, and the pause of each asker between two.
 const ASKERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Who has no answer by then gets none.
+const SLOWEST: Duration = Duration::from_secs(5);
 
 /// What was seen.
 #[derive(Debug, Default, Clone)]
@@ -28,7 +30,8 @@ pub(crate) struct Seen {
 
 pub(crate) struct Witness {
     seen: Arc<Mutex<Seen>>,
-    stop: CancellationToken,
+    /// Nobody asks any more when this is dropped.
+    stop: DropGuard,
     askers: TaskTracker,
 }
 
@@ -43,6 +46,7 @@ impl Witness {
             let (url, seen) = (url.to_owned(), seen.clone());
             askers.spawn(stop.clone().run_until_cancelled_owned(ask(url, seen)));
         }
+        let stop = stop.drop_guard();
         Self { seen, stop, askers }
     }
 
@@ -62,7 +66,7 @@ impl Witness {
     }
 
     pub(crate) async fn stop(self) -> Seen {
-        self.stop.cancel();
+        drop(self.stop);
         self.askers.close();
         self.askers.wait().await;
         self.seen.lock().expect("no panic").clone()
@@ -82,20 +86,20 @@ async fn ask(url: String, seen: Arc<Mutex<Seen>>) {
             let body = answer.into_body().collect().await?.to_bytes();
             anyhow::Ok(String::from_utf8_lossy(&body).trim().to_owned())
         };
-        let answer = answer.await;
+        let answer = tokio::time::timeout(SLOWEST, answer).await;
         {
             let mut seen = seen.lock().expect("no panic");
             match answer {
-                Ok(body) => {
+                Ok(Ok(body)) => {
                     has_begun = true;
                     seen.requests += 1;
                     seen.last.insert(body, Instant::now());
                 }
-                Err(_) if has_begun => {
+                _ if has_begun => {
                     seen.requests += 1;
                     seen.failed += 1;
                 }
-                Err(_) => {}
+                _ => {}
             }
         }
         tokio::time::sleep(PAUSE).await;
