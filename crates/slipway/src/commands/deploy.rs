@@ -68,7 +68,7 @@ pub(super) async fn run(args: DeployArgs, context: &Context<'_>) -> Result<Verdi
         .into_iter()
         .chain(overwrite_changes.then_some(OVERWRITE));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let command = words.join(" ");
+    let command = words.join(" ") + &because(&reason);
     let request = DeployRequest {
         service,
         version,
@@ -82,6 +82,14 @@ pub(super) async fn run(args: DeployArgs, context: &Context<'_>) -> Result<Verdi
     }
     let run = context.gateway.deploy(request).await?;
     answer(run, wait, context).await
+}
+
+/// The option that says why, if that was said, as a shell takes it.
+pub(super) fn because(reason: &str) -> String {
+    match reason {
+        "" => String::new(),
+        reason => format!(" --reason '{}'", reason.replace('\'', r"'\''")),
+    }
 }
 
 /// Prints what `command` would change.
@@ -139,4 +147,15 @@ fn started(run: &Run) -> String {
         run.kind,
         title(run)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_word_to_a_shell() {
+        assert_eq!(because(""), "");
+        assert_eq!(because("it's late"), r" --reason 'it'\''s late'");
+    }
 }

@@ -56,7 +56,8 @@ pub(super) async fn run(args: RollbackArgs, context: &Context<'_>) -> Result<Ver
         true => format!(" {}", deploy::OVERWRITE),
         false => String::new(),
     };
-    let command = format!("slipway rollback {service} --in {environment}{to}{overwrite}");
+    let because = deploy::because(&reason);
+    let command = format!("slipway rollback {service} --in {environment}{to}{overwrite}{because}");
     let request = RollbackRequest {
         service,
         environment,

@@ -52,9 +52,10 @@ fn head(preview: &DeploymentPreview, page: &Page) -> Vec<String> {
         paint.strong(&format!("{} {versions}", preview.service)),
         preview.environment,
         preview.target,
-        preview.place
+        clean::line(&preview.place)
     )];
     let mut fact = |name: &str, text: &str| {
+        let text = clean::line(text);
         lines.push(format!("  {} {text}", paint.dim(&format!("{name:<9}"))));
     };
     let (old, new) = (
@@ -161,7 +162,7 @@ fn unlike<'l>(before: &'l [String], after: &'l [String]) -> (&'l [String], &'l [
     (&before[..before.len() - last], &after[..after.len() - last])
 }
 
-/// `1 would be created, 2 changed.`
+/// `Would be: 1 created, 2 changed.`
 fn sum(preview: &DeploymentPreview) -> String {
     if !would_change(preview) {
         return "Nothing would change.".to_owned();
@@ -183,6 +184,10 @@ fn sum(preview: &DeploymentPreview) -> String {
     .filter(|(kind, _)| count(*kind) > 0)
     .map(|(kind, words)| format!("{} {words}", count(kind)))
     .collect();
+    if parts.is_empty() {
+        // In a way that this program does not know.
+        return "Something would change.".to_owned();
+    }
     format!("Would be: {}.", parts.join(", "))
 }
 
