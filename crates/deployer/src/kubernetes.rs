@@ -152,13 +152,15 @@ impl Kubernetes {
         };
         let key = (current.environment.clone(), current.service.clone());
         for old in record.kept.iter().rev() {
-            let now = log.get(&key).await.ok().flatten();
-            if now.is_none_or(|now| now.last_sequence != rollouts.last_sequence) {
+            if !is_still(log, &key, rollouts).await {
                 return Ok(());
             }
             cluster
                 .delete_ours(old, |found| apply::is_ours(found, current))
                 .await?;
+        }
+        if !is_still(log, &key, rollouts).await {
+            return Ok(());
         }
         record.without_kept().write(&cluster, current).await
     }
@@ -201,4 +203,14 @@ impl Kubernetes {
         let client = connect::connect(environment, target).await?;
         Ok(Cluster::new(client, target.namespace(environment)))
     }
+}
+
+/// Whether nothing has happened since `rollouts` were read.
+async fn is_still(
+    log: &Log<Rollouts>,
+    key: &(EnvironmentName, ServiceName),
+    rollouts: &Rollouts,
+) -> bool {
+    let now = log.get(key).await.ok().flatten();
+    now.is_some_and(|now| now.last_sequence == rollouts.last_sequence)
 }

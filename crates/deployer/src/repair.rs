@@ -29,26 +29,43 @@ const STEPS: usize = 3;
 /// An edge that was well: its container and when that was started.
 type Well = (engine::ContainerId, Option<Timestamp>);
 
-/// Looks for ever.
+/// Looks for ever. A cluster that is slow to answer keeps nobody from looking at this machine.
 pub(crate) async fn for_ever(deployer: &Deployer) {
+    tokio::join!(machine(deployer), clusters(deployer));
+}
+
+async fn machine(deployer: &Deployer) {
+    let Some(docker) = &deployer.targets.docker else {
+        return std::future::pending().await;
+    };
     let mut well: HashSet<Well> = HashSet::new();
-    let mut timer = tokio::time::interval(EVERY);
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut timer = timer();
     loop {
         timer.tick().await;
-        if let Some(docker) = &deployer.targets.docker {
-            match docker.deployed().await {
-                Ok(deployed) => well = look_at_all(deployer, docker, &deployed, &well).await,
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "no look at the environments"
-                ),
-            }
+        match docker.deployed().await {
+            Ok(deployed) => well = look_at_all(deployer, docker, &deployed, &well).await,
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no look at the environments"
+            ),
         }
+    }
+}
+
+async fn clusters(deployer: &Deployer) {
+    let mut timer = timer();
+    loop {
+        timer.tick().await;
         for deployed in deployer.targets.kubernetes.deployed().await {
             look_at_cluster(deployer, &deployed).await;
         }
     }
+}
+
+fn timer() -> tokio::time::Interval {
+    let mut timer = tokio::time::interval(EVERY);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    timer
 }
 
 /// Returns the edges that are well.

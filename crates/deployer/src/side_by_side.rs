@@ -97,10 +97,10 @@ pub(crate) async fn roll_out(
         stop: &work.stop,
         voice,
     };
+    let progress = started.progress.as_ref();
+    let since = progress.map_or(active.at, |progress| progress.began_at);
     let driven = match place {
         Place::Docker(docker) => {
-            let progress = started.progress.as_ref();
-            let since = progress.map_or(active.at, |progress| progress.began_at);
             let mut sets = docker::sets::Sets::new(docker, &before, wanted, since, voice);
             let sources = docker.sources(wanted, stage_labels(work));
             let preview = docker::names::preview_address(wanted);
@@ -108,10 +108,14 @@ pub(crate) async fn roll_out(
             drive.to_the_end(&mut sets, watch).await?
         }
         Place::Kubernetes(kubernetes, target) => {
-            let plan = started.progress.as_ref().map(|progress| &progress.plan);
-            let keeps_old = plan.is_some_and(|plan| plan.keeps_old().is_some());
-            let mut sets =
-                kubernetes::sets::Sets::new(kubernetes, target, &before, wanted, keeps_old, voice);
+            let keeps_old = progress.is_some_and(|p| p.plan.keeps_old().is_some());
+            let begun = kubernetes::sets::Begun {
+                at: since,
+                is_again: since > active.at,
+            };
+            let mut sets = kubernetes::sets::Sets::new(
+                kubernetes, target, &before, wanted, begun, keeps_old, voice,
+            );
             let preview = kubernetes::preview_address(&before);
             let inside = kubernetes.inside(target, &before, work);
             let inside = inside.routed(router == Router::Exact);

@@ -88,12 +88,24 @@ impl Runner {
         match self {
             // nextest does not run the examples in the documentation.
             Self::Nextest => vec![
-                cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]),
+                cargo(&[
+                    "nextest",
+                    "run",
+                    "--workspace",
+                    "--no-fail-fast",
+                    &format!("--test-threads={}", test_threads()),
+                ]),
                 cargo(&["test", "--workspace", "--doc", "--quiet"]),
             ],
             Self::Cargo => vec![cargo(&["test", "--workspace", "--no-fail-fast"])],
         }
     }
+}
+
+/// Half as many again as there are cores: the long tests wait for containers and clusters most of their time.
+fn test_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores + cores.div_ceil(2)
 }
 
 struct Outcome {

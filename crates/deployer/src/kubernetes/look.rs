@@ -213,6 +213,7 @@ fn container(status: &core::ContainerStatus) -> Container {
         waiting: state
             .waiting
             .map(|w| (w.reason.unwrap_or_default(), w.message.unwrap_or_default())),
+        ended_at: ended.as_ref().and_then(|t| Some(t.finished_at.as_ref()?.0)),
         ended: ended.map(|t| (t.exit_code, t.reason.unwrap_or_default())),
         restarts: status.restart_count,
     }

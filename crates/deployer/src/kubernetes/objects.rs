@@ -123,6 +123,29 @@ impl Release {
         found.next().filter(|_| found.next().is_none())
     }
 
+    /// The same with another name of its Deployment, and another set.
+    pub(crate) fn called(mut self, name: &str, set: &str) -> Self {
+        let was = std::mem::replace(&mut self.set, set.to_owned());
+        let all = self.objects.iter_mut().chain(&mut self.pinned);
+        for object in all.chain(&mut self.preview) {
+            let mut is_of_set = false;
+            for path in [
+                "/spec/template/metadata/labels/slipway.set",
+                "/spec/selector/matchLabels/slipway.set",
+                "/spec/selector/slipway.set",
+            ] {
+                if let Some(own) = object.pointer_mut(path).filter(|own| **own == was.as_str()) {
+                    *own = set.into();
+                    is_of_set = true;
+                }
+            }
+            if is_of_set && object["kind"] == "Deployment" {
+                object["metadata"]["name"] = name.into();
+            }
+        }
+        self
+    }
+
     /// One of its Services.
     pub(crate) fn service(&self, name: &str) -> Option<&Json> {
         let mut all = self.objects.iter().chain(&self.pinned);

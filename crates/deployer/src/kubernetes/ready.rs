@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// A Deployment, StatefulSet or DaemonSet as one look shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Workload {
@@ -46,6 +48,8 @@ pub(super) struct Container {
     pub(super) waiting: Option<(String, String)>,
     /// How it ended last: exit code and reason.
     pub(super) ended: Option<(i32, String)>,
+    /// When it ended last.
+    pub(super) ended_at: Option<Timestamp>,
     pub(super) restarts: i32,
 }
 

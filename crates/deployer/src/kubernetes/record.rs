@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{EnvironmentName, ServiceName};
+use domain::spec::TrafficRouter;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -11,7 +12,8 @@ use serde_json::{Value as Json, json};
 use super::api::{Cluster, Mode};
 use super::apply::is_ours;
 use super::error::ClusterError;
-use super::objects::{INSTALLED, Impossible, ObjectId, Release, label};
+use super::objects::{INSTALLED, Impossible, ObjectId, Release, label, router};
+use super::router::Router;
 use crate::voice::Voice;
 use crate::wanted::Wanted;
 
@@ -36,6 +38,9 @@ pub(super) struct Record {
     /// Those of them that are of the version before and stay for a while, to go back to it at once.
     #[serde(default)]
     pub(super) kept: Vec<ObjectId>,
+    /// What measured out a canary's share, by this release or by one before that left it so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) routers: Vec<TrafficRouter>,
     /// What tells which fields of an object are ours, by the object's kind and name: it changes when
     /// somebody changes one of them.
     #[serde(default)]
@@ -60,8 +65,31 @@ impl Record {
             complete: false,
             objects,
             kept: Vec::new(),
+            routers: routers(wanted, before),
             held: before.map(|b| b.held.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Leaves routes that the release does not ask for to the team.
+    pub(super) async fn let_routes_go(
+        &mut self,
+        cluster: &Cluster,
+        wanted: &Wanted,
+        voice: &Voice<'_>,
+    ) -> Result<(), ClusterError> {
+        let own = router(wanted);
+        for other in self.routers.iter().filter(|other| own != Some(other)) {
+            let other = Router::new(other.clone(), &wanted.service, &cluster.namespace);
+            match other.let_go(cluster).await {
+                // It is gone itself.
+                Err(error @ ClusterError::Route(_)) => {
+                    voice.say(&format!("note: {error}")).await;
+                }
+                let_go => let_go?,
+            }
+        }
+        self.routers = own.cloned().into_iter().collect();
+        Ok(())
     }
 
     /// The objects that a release does not have.
@@ -150,6 +178,17 @@ impl Record {
         };
         cluster.apply(&object, mode).await.map(drop)
     }
+}
+
+/// The router of a version, and those of the release before.
+fn routers(wanted: &Wanted, before: Option<&Record>) -> Vec<TrafficRouter> {
+    let mut routers: Vec<TrafficRouter> = router(wanted).cloned().into_iter().collect();
+    for other in before.iter().flat_map(|before| &before.routers) {
+        if !routers.contains(other) {
+            routers.push(other.clone());
+        }
+    }
+    routers
 }
 
 /// Every record of an environment, by service.

@@ -144,7 +144,11 @@ impl<'a> Rollout<'a> {
         let before = Record::read(&cluster, &wanted.service, &wanted.environment).await?;
         let mut coming = Record::coming(wanted, &release, before.as_ref());
         let router = Router::of(wanted, &cluster.namespace);
-        let untouched = before.is_some_and(|b| b.complete && b.key == release.key);
+        let untouched = before
+            .as_ref()
+            .is_some_and(|b| b.complete && b.key == release.key);
+        let kept = before.filter(|b| b.complete).map(|b| b.kept);
+        let kept = kept.unwrap_or_default();
         // Back must be possible whatever somebody did meanwhile.
         let force = wanted.returns || wanted.overwrites || self.target.overwrite_changes;
         if !(wanted.returns && untouched) {
@@ -160,11 +164,19 @@ impl<'a> Rollout<'a> {
                     router.check(&cluster).await?;
                 }
             }
-            coming.write(&cluster, wanted).await?;
-            for (objects, force) in [(routes, true), (objects, force)] {
-                let held = apply::all(&cluster, objects, force, self.voice).await?;
-                coming.held.extend(held);
+            for old in kept
+                .iter()
+                .filter(|old| !release.ids().any(|new| new.is_same(old)))
+            {
+                // The Service of this release would lead to it, too.
+                cluster
+                    .delete_ours(old, |found| apply::is_ours(found, wanted))
+                    .await?;
             }
+            coming.write(&cluster, wanted).await?;
+            // Routes come when the Services are there that they lead to.
+            let held = apply::all(&cluster, objects, force, self.voice).await?;
+            coming.held.extend(held);
         }
         let workloads = release.ids().filter(|id| is_workload(&id.kind)).collect();
         Ok(Applied {
@@ -200,6 +212,9 @@ impl<'a> Rollout<'a> {
                 Err(error) => return Err(error),
             }
         }
+        record
+            .let_routes_go(cluster, self.wanted, self.voice)
+            .await?;
         record
             .prune(cluster, release, &[], self.wanted, self.voice)
             .await?;

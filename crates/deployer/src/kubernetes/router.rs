@@ -13,6 +13,7 @@ mod testers;
 
 use std::collections::BTreeMap;
 
+use domain::ids::ServiceName;
 use domain::spec::{Percent, RouterKind, Strategy, Testers, TrafficRouter};
 use kube::api::DynamicObject;
 use serde_json::Value as Json;
@@ -48,10 +49,18 @@ impl Router {
     /// The router that a version asks for, if its strategy has one.
     pub(super) fn of(wanted: &Wanted, namespace: &str) -> Option<Self> {
         let spec = router(wanted)?.clone();
+        Some(Self {
+            testers: testers(wanted).cloned(),
+            ..Self::new(spec, &wanted.service, namespace)
+        })
+    }
+
+    /// A router of a service.
+    pub(super) fn new(spec: TrafficRouter, service: &ServiceName, namespace: &str) -> Self {
         let backends = Backends {
             namespace: namespace.to_owned(),
-            stable: spec.stable(&wanted.service),
-            canary: spec.canary(&wanted.service),
+            stable: spec.stable(service),
+            canary: spec.canary(service),
         };
         let (route, rule) = match &spec.kind {
             RouterKind::GatewayApi(route) => (Kind::http_route(&route.route, GATEWAY_API), None),
@@ -62,13 +71,13 @@ impl Router {
                 (Kind::istio("VirtualService", &istio.virtual_service), rule)
             }
         };
-        Some(Self {
+        Self {
             spec,
             backends,
             route,
             rule,
-            testers: testers(wanted).cloned(),
-        })
+            testers: None,
+        }
     }
 
     /// Refuses a route that can't split the traffic, or whose weights make no sense, before anything is changed.
@@ -81,6 +90,23 @@ impl Router {
             istio::pinned(&found, &rule.to_string(), &pins)?;
         }
         Ok(())
+    }
+
+    /// The same, where `routes` are still to be made if they are not there.
+    pub(super) async fn check_with(
+        &self,
+        cluster: &Cluster,
+        routes: &[&Json],
+    ) -> Result<(), ClusterError> {
+        let to_be = routes
+            .iter()
+            .find(|route| self.route.is(&ObjectId::of(route)));
+        match to_be {
+            Some(to_be) if cluster.find(&ObjectId::of(to_be)).await?.is_none() => {
+                Ok(self.split(to_be)?.check()?)
+            }
+            _ => self.check(cluster).await,
+        }
     }
 
     /// The share of the canary's backend, read back.
@@ -153,6 +179,27 @@ impl Router {
         }
     }
 
+    /// Takes testers' rules out of the team's own route.
+    async fn forget_testers(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+        if matches!(self.spec.kind, RouterKind::Istio(_)) {
+            let change = |route: &Json| Ok(testers::taken_out(route));
+            self.route.change(cluster, change).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the route to the team, because no version asks for it any more: the canary's backend has no share, and
+    /// subsets lead to all pods again.
+    pub(super) async fn let_go(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+        self.forget_testers(cluster).await?;
+        if let Some(rule) = &self.rule {
+            let subsets = [self.stable(), self.canary()];
+            let change = |found: &Json| Ok(istio::unpinned(found, &subsets));
+            rule.change(cluster, change).await?;
+        }
+        self.set(cluster, Percent::ZERO).await
+    }
+
     /// Whether the versions are subsets of a DestinationRule, and not Services.
     pub(super) fn has_subsets(&self) -> bool {
         self.rule.is_some()
@@ -207,6 +254,7 @@ impl Router {
                 self.pin(cluster, subset, &release.set).await?;
             }
         }
+        self.forget_testers(cluster).await?;
         self.set(cluster, Percent::ZERO).await?;
         let mut held = BTreeMap::new();
         for id in own.into_iter().map(ObjectId::of) {

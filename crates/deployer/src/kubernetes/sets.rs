@@ -34,12 +34,23 @@ pub(super) use open::can_be_beside;
 use routed::{Goal, Move, Settling, Steady};
 use seen::{Judged, Seen};
 
+/// When a rollout began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    /// The last time.
+    pub(crate) at: Timestamp,
+    /// Not for the first time: a person let it begin again.
+    pub(crate) is_again: bool,
+}
+
 /// A version that is brought in beside another.
 pub(crate) struct Sets<'a> {
     kubernetes: &'a Kubernetes,
     target: &'a KubernetesTarget,
     stable: &'a Wanted,
     candidate: &'a Wanted,
+    /// Since when what goes wrong with the candidate counts.
+    begun: Begun,
     /// The old set stays after the end.
     keeps_old: bool,
     voice: &'a Voice<'a>,
@@ -68,6 +79,7 @@ impl<'a> Sets<'a> {
         target: &'a KubernetesTarget,
         stable: &'a Wanted,
         candidate: &'a Wanted,
+        begun: Begun,
         keeps_old: bool,
         voice: &'a Voice<'a>,
     ) -> Self {
@@ -76,6 +88,7 @@ impl<'a> Sets<'a> {
             target,
             stable,
             candidate,
+            begun,
             keeps_old,
             voice,
             open: None,
@@ -86,7 +99,7 @@ impl<'a> Sets<'a> {
             output: None,
             said: Percent::ZERO,
             is_settled: false,
-            begins_again: false,
+            begins_again: begun.is_again,
             settling: Settling::default(),
             steady: Steady::default(),
         }
@@ -107,6 +120,7 @@ impl<'a> Sets<'a> {
     async fn see(&mut self, way: Way) -> Result<Look, ClusterError> {
         if self.open.as_ref().is_none_or(|open| open.way != way) {
             self.open = None;
+            self.is_settled = false;
             let open = Open::begin(
                 self.kubernetes,
                 self.target,
@@ -121,13 +135,13 @@ impl<'a> Sets<'a> {
             self.since.prepared();
         }
         let open = self.opened()?;
-        let mut seen = Seen::of(open, self.is_all_at_once()).await?;
+        let mut seen = Seen::of(open, self.is_all_at_once(), self.begun.at).await?;
         if self.begins_again {
             for pod in seen.ended() {
                 self.voice.say(&format!("replacing {pod}")).await;
                 open.cluster.delete_pod(pod).await?;
             }
-            seen = Seen::of(open, self.is_all_at_once()).await?;
+            seen = Seen::of(open, self.is_all_at_once(), self.begun.at).await?;
         }
         let address = match (&open.candidate, way) {
             (Some(candidate), Way::Forth) => candidate.address.clone(),
@@ -181,6 +195,7 @@ impl<'a> Sets<'a> {
     }
 
     async fn bring(&mut self, decision: &Decision) -> Result<(), ClusterError> {
+        self.pin().await?;
         self.resize(decision.sizes).await?;
         self.show(decision).await?;
         self.route(decision.weight).await?;
@@ -191,6 +206,21 @@ impl<'a> Sets<'a> {
             Next::RolledBack { .. } => self.rolled_back(decision.sizes).await,
             _ => Ok(()),
         }
+    }
+
+    /// Lets the Services that decide about the traffic lead to the stable set, once a pod of it is ready: until then
+    /// something else serves.
+    async fn pin(&mut self) -> Result<(), ClusterError> {
+        let is_ready = self.seen.stable_set().ready > 0;
+        if let Some(open) = &mut self.open
+            && open.way == Way::Forth
+            && !open.is_pinned
+            && is_ready
+        {
+            open.pin_to_stable().await?;
+            open.is_pinned = true;
+        }
+        Ok(())
     }
 
     /// Makes the Deployments, or gives them other numbers of replicas.
@@ -416,7 +446,8 @@ impl SideBySide for Sets<'_> {
         self.is_settled
     }
 
-    fn begin_again(&mut self, _: Timestamp) {
+    fn begin_again(&mut self, at: Timestamp) {
+        self.begun.at = at;
         self.begins_again = true;
         self.lasts.clear();
         self.ready_once.clear();

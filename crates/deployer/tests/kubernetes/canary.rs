@@ -299,3 +299,37 @@ async fn a_held_canary_that_crashed_goes_on_after_a_retry_when_its_reason_is_gon
     assert_eq!(bench.cluster.versions().await?, ["1.1.0"; 3]);
     bench.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_serves_stays_though_a_secret_of_it_would_be_another_today() -> Result<()> {
+    needs_cluster!();
+    let mut bench = Bench::start().await?;
+    bench.start_deployer()?;
+    let (one, two) = (bench.server("one").await?, bench.server("two").await?);
+    let secret = bench.file("secret");
+    std::fs::write(&secret, "old")?;
+    let deploy = QUARTER.replace(
+        "{ replicas: 3,",
+        &format!(
+            "{{ replicas: 3, env: {{ TOKEN: {{ secret: 'file:{}' }} }},",
+            secret.display()
+        ),
+    );
+    let first = bench.deploy("1.0.0", &one, &deploy).await?;
+    green(&bench.outcome(&first).await?);
+    let pods = bench.cluster.pod_names("1.0.0").await?;
+    let load = Load::start(bench.reachable().await?, 2, Some(100.0));
+    std::fs::write(&secret, "new")?;
+    let second = bench.deploy("1.1.0", &two, &deploy).await?;
+    bench.is_paused(&second).await?;
+    assert_eq!(
+        bench.cluster.pod_names("1.0.0").await?,
+        pods,
+        "they serve on"
+    );
+    bench.promote(&second, false).await?;
+    green(&bench.outcome(&second).await?);
+    load.stop().await.assert_no_failures();
+    assert_eq!(bench.cluster.versions().await?, ["1.1.0"; 3]);
+    bench.finish().await
+}

@@ -183,6 +183,11 @@ impl Bench {
         let files = BTreeMap::from([
             ("Dockerfile".to_owned(), dockerfile.into_bytes()),
             ("www/index.html".to_owned(), body.as_bytes().to_vec()),
+            // Tests that end remove their images, and with them layers that another one builds on just now.
+            (
+                "www/unlike-others".to_owned(),
+                uuid::Uuid::new_v4().into_bytes().to_vec(),
+            ),
             ("www/healthz".to_owned(), b"well".to_vec()),
             (format!("www/health-of-{body}"), b"well".to_vec()),
             (format!("www/{body}.json"), br#"{"checks": [0.5]}"#.to_vec()),

@@ -142,6 +142,32 @@ pub(super) fn pinned(
     Ok(if patch.len() == 1 { Vec::new() } else { patch })
 }
 
+/// The JSON patch that takes pins away; empty where there are none.
+pub(super) fn unpinned(rule: &Json, names: &[&str]) -> Vec<Json> {
+    let subsets = rule["spec"]["subsets"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let is_pinned = |subset: &Json| {
+        let is_named = subset["name"]
+            .as_str()
+            .is_some_and(|name| names.contains(&name));
+        is_named && subset["labels"].get(label::SET).is_some()
+    };
+    let pinned = (0..subsets.len()).filter(|index| is_pinned(&subsets[*index]));
+    let removals: Vec<Json> = pinned
+        .map(|index| {
+            let path = format!("/spec/subsets/{index}/labels/{}", label::SET);
+            json!({ "op": "remove", "path": path })
+        })
+        .collect();
+    if removals.is_empty() {
+        return removals;
+    }
+    let test = json!({ "op": "test", "path": "/spec/subsets", "value": subsets });
+    [test].into_iter().chain(removals).collect()
+}
+
 /// The sets to which subsets are pinned.
 pub(super) fn pins(rule: &Json, subset: &str) -> Option<String> {
     let subsets = rule["spec"]["subsets"].as_array()?;
@@ -261,6 +287,12 @@ mod tests {
         );
         assert!(pinned(&rule, "r", &[("stable", "one")]).unwrap().is_empty());
         assert_eq!(pins(&rule, "stable").as_deref(), Some("one"));
+        let patch = unpinned(&rule, &["stable", "canary"]);
+        assert_eq!(
+            patch[1..],
+            [json!({ "op": "remove", "path": "/spec/subsets/0/labels/slipway.set" })]
+        );
+        assert!(unpinned(&rule, &["canary"]).is_empty());
         let wrong = pinned(&rule, "DestinationRule r", &[("new", "one")]).unwrap_err();
         assert!(
             wrong

@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 
 use domain::platform::KubernetesTarget;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::api::DynamicObject;
 use serde_json::Value as Json;
 
 use super::super::Kubernetes;
 use super::super::api::Cluster;
 use super::super::apply;
 use super::super::error::ClusterError;
-use super::super::objects::{Impossible, ObjectId, Release, label, pin};
+use super::super::objects::{Impossible, ObjectId, Release, annotation, label, pin};
 use super::super::record::Record;
 use super::super::release::release;
 use super::super::router::Router;
@@ -25,7 +28,7 @@ pub(super) struct Open {
     pub(super) cluster: Cluster,
     pub(super) way: Way,
     pub(super) stable: Release,
-    /// `None` on the way back from what could never be made.
+    /// `None` on the way back from what can't be made.
     pub(super) candidate: Option<Release>,
     /// The candidate's preview was brought in.
     pub(super) is_shown: bool,
@@ -33,6 +36,8 @@ pub(super) struct Open {
     pub(super) router: Option<Router>,
     /// Whether testers reach the candidate; `None` if that is not known.
     pub(super) is_tested: Option<bool>,
+    /// What decides about the traffic leads to one of the two sets.
+    pub(super) is_pinned: bool,
     record: Record,
 }
 
@@ -54,14 +59,16 @@ impl Open {
             Err(error) if way == Way::Back && error.is_users() => None,
             Err(error) => return Err(error),
         };
-        let router = candidate
-            .as_ref()
-            .and_then(|_| Router::of(wanted.candidate, &cluster.namespace));
+        let router = Router::of(wanted.candidate, &cluster.namespace);
+        let (service, environment) = (&wanted.stable.service, &wanted.stable.environment);
+        let before = Record::read(&cluster, service, environment).await?;
+        let there = deployments(&cluster, before.as_ref()).await?;
+        let stable = as_it_is(stable, wanted.stable, &there);
+        let candidate = candidate.map(|release| as_it_is(release, wanted.candidate, &there));
         let (of, coming) = match (&candidate, way) {
             (Some(candidate), Way::Forth) => (wanted.candidate, candidate),
             _ => (wanted.stable, &stable),
         };
-        let before = Record::read(&cluster, &of.service, &of.environment).await?;
         let mut open = Self {
             record: Record::coming(of, coming, before.as_ref()),
             cluster,
@@ -71,10 +78,13 @@ impl Open {
             is_shown: false,
             router,
             is_tested: None,
+            is_pinned: false,
         };
         if way == Way::Forth {
             let force = wanted.candidate.overwrites || target.overwrite_changes;
-            open.bring_in(wanted.candidate, force, voice).await?;
+            let kept = before.filter(|before| before.complete).map(|b| b.kept);
+            let kept = kept.unwrap_or_default();
+            open.bring_in(wanted.candidate, &kept, force, voice).await?;
         } else {
             open.bring_back(wanted.stable, voice).await?;
         }
@@ -93,10 +103,7 @@ impl Open {
 
     /// The set that a Service leads to; `None` if it is not there, or leads to more than one.
     pub(super) async fn set_of(&self, name: &str) -> Result<Option<String>, ClusterError> {
-        let service = self
-            .cluster
-            .get::<k8s_openapi::api::core::v1::Service>(name)
-            .await?;
+        let service = self.cluster.get::<Service>(name).await?;
         let selector = service.and_then(|service| service.spec?.selector);
         Ok(selector.and_then(|selector| selector.get(label::SET).cloned()))
     }
@@ -104,6 +111,7 @@ impl Open {
     async fn bring_in(
         &mut self,
         wanted: &Wanted,
+        kept: &[ObjectId],
         force: bool,
         voice: &Voice<'_>,
     ) -> Result<(), ClusterError> {
@@ -118,69 +126,85 @@ impl Open {
         // Its weights are no longer what the team wrote.
         apply::check(cluster, routes.iter().copied(), true).await?;
         if let Some(router) = &self.router {
-            self.make(&routes).await?;
-            router.check(cluster).await?;
+            router.check_with(cluster, &routes).await?;
         }
-        // What was kept of an even earlier version would get traffic, too.
-        let is_known = |id: &&ObjectId| {
+        // What was kept of an even earlier version would get traffic, too. Whatever else is left over may be what
+        // serves: it goes at the end.
+        let is_new = |id: &ObjectId| {
             let mut known = self.stable.ids().chain(candidate.ids());
-            known.any(|other| other.is_same(id)) || is_preview(candidate, id)
+            known.any(|other| other.is_same(id))
         };
-        let known: Vec<ObjectId> = self
-            .record
-            .objects
-            .iter()
-            .filter(is_known)
-            .cloned()
-            .collect();
+        for id in kept.iter().filter(|id| !is_new(id)) {
+            let is_ours = |found: &DynamicObject| apply::is_ours(found, wanted);
+            if cluster.delete_ours(id, is_ours).await? {
+                voice.say(&format!("removing {id}")).await;
+            }
+        }
         self.record
-            .prune(cluster, candidate, &known, wanted, voice)
-            .await?;
-        self.record.objects = known;
-        if let Some(preview) = &candidate.preview
-            && !self
-                .record
-                .objects
-                .iter()
-                .any(|id| is_preview(candidate, id))
-        {
-            self.record.objects.push(ObjectId::of(preview));
-        }
+            .objects
+            .retain(|id| is_new(id) || !kept.contains(id));
+        let mut besides: Vec<ObjectId> = candidate.preview.iter().map(ObjectId::of).collect();
         if let Some(router) = &self.router {
-            self.record
-                .objects
-                .extend(router.testers_route(cluster).await?);
+            besides.extend(router.testers_route(cluster).await?);
         }
+        besides.retain(|id| !self.record.objects.contains(id));
+        self.record.objects.extend(besides);
         self.record.write(cluster, wanted).await?;
         for name in self.switched() {
-            let leads_to = self.set_of(&name).await?;
-            let is_decided = [&self.stable.set, &candidate.set]
-                .into_iter()
-                .any(|set| leads_to.as_ref() == Some(set));
-            // The version before may have been brought in without a router.
-            let service = self.stable.service(&name).or_else(|| {
-                let is_backend = self.router.is_some();
-                candidate.service(&name).filter(|_| is_backend)
-            });
-            if let Some(service) = service.filter(|_| !is_decided) {
+            // A Service that nobody had yet leads somewhere before anything leads to it.
+            let is_there = cluster.get::<Service>(&name).await?.is_some();
+            if let Some(service) = self.backend(&name).filter(|_| !is_there) {
                 apply::quietly(cluster, &pin(service.clone(), &self.stable.set)).await?;
             }
         }
-        if let Some(router) = self.router.as_ref().filter(|router| router.has_subsets()) {
-            let leads_to = router.pins(cluster).await?;
-            let names = [router.stable(), router.canary()];
-            for (subset, leads_to) in names.into_iter().zip(leads_to) {
-                let sets = [&self.stable.set, &candidate.set];
-                if !leads_to.is_some_and(|set| sets.contains(&&set)) {
-                    router.pin(cluster, subset, &self.stable.set).await?;
-                }
-            }
-        }
+        self.make(&routes).await?;
         let objects = without_sets(candidate, &[]);
         let objects: Vec<&Json> = objects.filter(|o| !self.is_route(o)).collect();
         let held = apply::all(cluster, objects, force, voice).await?;
         self.record.held.extend(held);
         Ok(())
+    }
+
+    /// A Service that leads to the one version or to the other. The version before may have been brought in without a
+    /// router.
+    fn backend(&self, name: &str) -> Option<&Json> {
+        let of_candidate = self.candidate.as_ref().filter(|_| self.router.is_some());
+        let of_stable = self.stable.service(name);
+        of_stable.or_else(|| of_candidate?.service(name))
+    }
+
+    /// Lets what decides about the traffic lead to the stable set, unless it leads to the candidate's already.
+    pub(super) async fn pin_to_stable(&self) -> Result<(), ClusterError> {
+        let cluster = &self.cluster;
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.set);
+        let is_decided = |set: Option<&String>| {
+            set.is_some() && (set == Some(&self.stable.set) || set == candidate)
+        };
+        for name in self.switched() {
+            let set = self.set_of(&name).await?;
+            if let Some(service) = self.backend(&name).filter(|_| !is_decided(set.as_ref())) {
+                apply::quietly(cluster, &pin(service.clone(), &self.stable.set)).await?;
+            }
+        }
+        if let Some(router) = self.router.as_ref().filter(|router| router.has_subsets()) {
+            let sets = router.pins(cluster).await?;
+            for (subset, set) in [router.stable(), router.canary()].into_iter().zip(sets) {
+                if !is_decided(set.as_ref()) {
+                    router.pin(cluster, subset, &self.stable.set).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a Service that leads to a set gives the candidate traffic.
+    pub(super) fn is_with_candidate(&self, set: Option<&str>) -> bool {
+        match (&self.candidate, set) {
+            (Some(candidate), Some(set)) => set == candidate.set,
+            // It can't be told which set is the candidate's.
+            (None, Some(set)) => set != self.stable.set,
+            (_, None) => false,
+        }
     }
 
     /// Makes those routes that are not there yet. The others keep their weights until the end.
@@ -275,7 +299,7 @@ impl Open {
             }
         }
         record.held.extend(held);
-        if let Some(router) = &self.router {
+        if let Some(router) = Router::of(wanted, &self.cluster.namespace) {
             match router.rest(&self.cluster, release).await {
                 Ok(held) => record.held.extend(held),
                 // Without its route a version is there all the same.
@@ -285,6 +309,7 @@ impl Open {
                 Err(error) => return Err(error),
             }
         }
+        record.let_routes_go(&self.cluster, wanted, voice).await?;
         record
             .prune(&self.cluster, release, kept, wanted, voice)
             .await?;
@@ -305,9 +330,41 @@ pub(in super::super) fn can_be_beside(stable: &Release, wanted: &Wanted) -> Resu
     )))
 }
 
-fn is_preview(candidate: &Release, id: &ObjectId) -> bool {
-    let preview = candidate.preview.as_ref().map(ObjectId::of);
-    preview.is_some_and(|preview| preview.is_same(id))
+/// The Deployments of a record that are there.
+async fn deployments(
+    cluster: &Cluster,
+    record: Option<&Record>,
+) -> Result<Vec<Deployment>, ClusterError> {
+    let ids = record.into_iter().flat_map(|record| &record.objects);
+    let mut there = Vec::new();
+    for id in ids.filter(|id| id.kind == "Deployment") {
+        there.extend(cluster.get::<Deployment>(&id.name).await?);
+    }
+    Ok(there)
+}
+
+/// A release as it was brought in: with another secret, platform file or cluster it would be made otherwise today, and
+/// its pods would be called otherwise.
+fn as_it_is(release: Release, wanted: &Wanted, there: &[Deployment]) -> Release {
+    let is_it = |deployment: &&Deployment| {
+        let notes = deployment.metadata.annotations.as_ref();
+        let says = |name, value| notes.is_some_and(|n| n.get(name).is_some_and(|own| own == value));
+        says(annotation::VERSION, wanted.version.as_str())
+            && says(annotation::DIGEST, wanted.digest.as_str())
+    };
+    let mut found = there.iter().filter(is_it);
+    let (Some(found), None) = (found.next(), found.next()) else {
+        return release;
+    };
+    let pods = found
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.metadata.as_ref());
+    let set = pods.and_then(|pods| pods.labels.as_ref()?.get(label::SET));
+    match (&found.metadata.name, set) {
+        (Some(name), Some(set)) => release.called(name, set),
+        _ => release,
+    }
 }
 
 fn is_one_of(object: &Json, services: &[String]) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::rollout::{self, Set};
 use domain::spec::Percent;
+use jiff::Timestamp;
 
 use super::super::error::ClusterError;
 use super::super::look::deployment;
@@ -24,6 +25,8 @@ pub(super) struct Seen {
     pub(super) candidate: Option<Workload>,
     /// The candidate's share, where Services decide it; else the numbers of replicas do.
     switched: Option<Percent>,
+    /// Since when what goes wrong with the candidate's pods counts.
+    since: Timestamp,
     /// What the route that splits the traffic does, if one does.
     pub(super) routed: Option<Routed>,
 }
@@ -36,7 +39,11 @@ pub(super) struct Judged {
 }
 
 impl Seen {
-    pub(super) async fn of(open: &Open, is_all_at_once: bool) -> Result<Self, ClusterError> {
+    pub(super) async fn of(
+        open: &Open,
+        is_all_at_once: bool,
+        since: Timestamp,
+    ) -> Result<Self, ClusterError> {
         let stable = workload(open, Some(&open.stable)).await?;
         let candidate = workload(open, open.candidate.as_ref()).await?;
         let mut switched = None;
@@ -45,7 +52,7 @@ impl Seen {
             let mut with_candidate = 0;
             for name in &services {
                 let set = open.set_of(name).await?;
-                with_candidate += usize::from(set.is_some_and(|set| set != open.stable.set));
+                with_candidate += usize::from(open.is_with_candidate(set.as_deref()));
             }
             switched = Some(match with_candidate {
                 0 => Percent::ZERO,
@@ -57,6 +64,7 @@ impl Seen {
             stable,
             candidate,
             switched,
+            since,
             routed: routed(open).await?,
         })
     }
@@ -109,16 +117,21 @@ impl Seen {
     fn restless(&self) -> Option<(&Pod, &Container)> {
         self.pods().find_map(|pod| {
             let mut containers = pod.containers.iter();
-            let restless = containers.find(|container| container.restarts >= RESTARTS)?;
-            Some((pod, restless))
+            let restless = |c: &&Container| c.restarts >= RESTARTS && self.counts(c);
+            Some((pod, containers.find(restless)?))
         })
     }
 
-    /// Pods of the candidate with a container that ended.
+    /// Whether a container ended since that counts.
+    fn counts(&self, container: &Container) -> bool {
+        container.ended_at.is_some_and(|at| at >= self.since)
+    }
+
+    /// Pods of the candidate with a container that ended before that counted.
     pub(super) fn ended(&self) -> impl Iterator<Item = &str> {
         let has_ended = |pod: &&Pod| {
             let mut containers = pod.containers.iter();
-            is_broken(pod) || containers.any(|container| container.restarts > 0)
+            is_broken(pod) || containers.any(|c| c.restarts > 0 && !self.counts(c))
         };
         self.pods().filter(has_ended).map(|pod| pod.name.as_str())
     }
@@ -129,7 +142,7 @@ impl Seen {
         for pod in self.pods() {
             let is_ready = pod.containers.iter().all(|c| c.ready) && !pod.containers.is_empty();
             let has_lapsed = !is_ready && ready_once.contains(&pod.name);
-            count += u32::from(has_lapsed || pod.containers.iter().any(|c| c.restarts > 0));
+            count += u32::from(has_lapsed || pod.containers.iter().any(|c| self.counts(c)));
             if is_ready {
                 ready_once.insert(pod.name.clone());
             }
