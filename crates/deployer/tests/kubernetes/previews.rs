@@ -26,7 +26,7 @@ const SECOND: &str = "{ replicas: 1, ready: { http: /healthz }, drain: 1s, deadl
 
 impl Bench {
     /// A run that could be deployed, and is not.
-    async fn made(
+    pub(crate) async fn made(
         &self,
         version: &str,
         digest: &Digest,
@@ -46,7 +46,7 @@ impl Bench {
         self.plan(&wish).await
     }
 
-    async fn preview(
+    pub(crate) async fn preview(
         &self,
         version: &str,
         digest: &Digest,

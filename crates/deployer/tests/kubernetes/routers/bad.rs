@@ -8,12 +8,18 @@ use super::{Street, http_route, routed};
 use crate::bench::{Bench, green, red};
 use crate::needs_cluster;
 
-/// Deploys the first version; it must be refused before anything is made of it.
+/// Deploys the first version; it must be refused before anything is made of it, and in its preview.
 async fn refusal(street: Street, router: &str) -> Result<String> {
     let bench = street.bench;
     let one = bench.server("one").await?;
-    let first = bench.deploy("1.0.0", &one, &routed("10%", router)).await?;
+    let deploy = routed("10%", router);
+    let origin = bench.made("1.0.0", &one, &deploy, None).await?;
+    let preview = bench.preview("1.0.0", &one, &origin).await;
+    let foretold = preview.expect_err("it would be refused");
+    let first = bench.deploy("1.0.0", &one, &deploy).await?;
     let failure = red(bench.outcome(&first).await?);
+    let words = foretold.message();
+    assert!(failure.reason.contains(words), "{failure:?}, {words}");
     assert_eq!(bench.cluster.names::<Deployment>().await?, [""; 0]);
     bench.finish().await?;
     Ok(failure.reason)

@@ -96,6 +96,12 @@ async fn a_team_s_own_route_keeps_its_weights_in_a_rollout_and_changes_at_its_en
         &[("k8s/web.yaml", changed.as_str())],
         "fix: Serve another host",
     )?;
+    let origin = bench.made("1.1.0", &two, DEPLOY, Some(&repository)).await?;
+    let preview = bench.preview("1.1.0", &two, &origin).await?;
+    assert!(preview.obstacles.is_empty(), "{:?}", preview.obstacles);
+    let mut routes = preview.objects.iter().filter(|o| o.kind == "HTTPRoute");
+    let note = routes.next().map_or("", |route| &route.note);
+    assert!(note.contains("its weights stay Slipway's"), "{preview:#?}");
     let second = bring(bench, "1.1.0", &two, &repository).await?;
     bench.is_paused(&second).await?;
     assert_eq!(street.weights(list).await?, (80, 20));
