@@ -121,9 +121,6 @@ async fn a_preview_tells_which_replicas_would_go_and_leaves_them() -> Result<()>
             "deploy.env.KEY.secret",
             "deploy.env.LEVEL",
             "deploy.replicas",
-            "deploy.strategy.canary.steps",
-            "deploy.strategy.rolling.max_surge",
-            "deploy.strategy.rolling.max_unavailable",
             "image.digest",
             "version"
         ]
