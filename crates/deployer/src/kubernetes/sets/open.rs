@@ -63,8 +63,9 @@ impl Open {
         let (service, environment) = (&wanted.stable.service, &wanted.stable.environment);
         let before = Record::read(&cluster, service, environment).await?;
         let there = deployments(&cluster, before.as_ref()).await?;
-        let stable = as_it_is(stable, wanted.stable, &there);
+        let stable = as_it_is(stable, wanted.stable, &there)?;
         let candidate = candidate.map(|release| as_it_is(release, wanted.candidate, &there));
+        let candidate = candidate.transpose()?;
         let (of, coming) = match (&candidate, way) {
             (Some(candidate), Way::Forth) => (wanted.candidate, candidate),
             _ => (wanted.stable, &stable),
@@ -345,7 +346,11 @@ async fn deployments(
 
 /// A release as it was brought in: with another secret, platform file or cluster it would be made otherwise today, and
 /// its pods would be called otherwise.
-fn as_it_is(release: Release, wanted: &Wanted, there: &[Deployment]) -> Release {
+fn as_it_is(
+    release: Release,
+    wanted: &Wanted,
+    there: &[Deployment],
+) -> Result<Release, Impossible> {
     let is_it = |deployment: &&Deployment| {
         let notes = deployment.metadata.annotations.as_ref();
         let says = |name, value| notes.is_some_and(|n| n.get(name).is_some_and(|own| own == value));
@@ -354,16 +359,19 @@ fn as_it_is(release: Release, wanted: &Wanted, there: &[Deployment]) -> Release 
     };
     let mut found = there.iter().filter(is_it);
     let (Some(found), None) = (found.next(), found.next()) else {
-        return release;
+        return Ok(release);
     };
-    let pods = found
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.metadata.as_ref());
-    let set = pods.and_then(|pods| pods.labels.as_ref()?.get(label::SET));
-    match (&found.metadata.name, set) {
-        (Some(name), Some(set)) => release.called(name, set),
-        _ => release,
+    let name = found.metadata.name.as_deref().unwrap_or_default();
+    let template = found.spec.as_ref().map(|spec| &spec.template);
+    let labels = template.and_then(|pods| pods.metadata.as_ref()?.labels.as_ref());
+    match labels.and_then(|labels| labels.get(label::SET)) {
+        Some(set) => Ok(release.called(name, set)),
+        None => Err(Impossible(format!(
+            "the pods of Deployment {name} have no label {}, by which Services would lead to {} alone: another version \
+             of Slipway, or somebody by hand, made them; deploy {1} once more with `strategy: rolling` first",
+            label::SET,
+            wanted.version
+        ))),
     }
 }
 
@@ -382,4 +390,77 @@ fn without_sets<'r>(
     all.filter(move |object| {
         set.as_ref() != Some(&ObjectId::of(object)) && !is_one_of(object, switched)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::spec::Deploy;
+    use serde_json::json;
+
+    use super::*;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            service: "shop".parse().unwrap(),
+            environment: "test".parse().unwrap(),
+            version: "1.0.0".to_owned(),
+            run: "r1".parse().unwrap(),
+            origin: "r1".parse().unwrap(),
+            part_of: None,
+            repository: "r/shop".to_owned(),
+            digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+            deploy: Deploy::default(),
+            address: None,
+            returns: false,
+            overwrites: false,
+        }
+    }
+
+    fn deployment(name: &str, labels: &Json) -> Json {
+        let wanted = wanted();
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": name, "annotations": {
+                annotation::VERSION: wanted.version, annotation::DIGEST: wanted.digest.as_str(),
+            } },
+            "spec": {
+                "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels } },
+            },
+        })
+    }
+
+    fn seen(name: &str, labels: &Json) -> Result<Release, Impossible> {
+        let release = Release {
+            objects: vec![deployment("shop-new", &json!({ label::SET: "new" }))],
+            pinned: Vec::new(),
+            preview: None,
+            set: "new".to_owned(),
+            address: String::new(),
+            key: String::new(),
+        };
+        let there = serde_json::from_value(deployment(name, labels)).unwrap();
+        as_it_is(release, &wanted(), &[there])
+    }
+
+    #[test]
+    fn a_version_that_would_be_made_otherwise_today_is_what_is_there() {
+        let release = seen("shop-old", &json!({ label::SET: "old" })).unwrap();
+        let deployment = release.deployment().unwrap();
+        assert_eq!(deployment["metadata"]["name"], "shop-old");
+        assert_eq!(
+            deployment["spec"]["selector"]["matchLabels"][label::SET],
+            "old"
+        );
+        assert_eq!(release.set, "old");
+    }
+
+    #[test]
+    fn pods_that_do_not_say_which_set_they_are_of_are_refused_with_a_way_out() {
+        let refused = seen("shop", &json!({ "app": "shop" })).unwrap_err().0;
+        assert!(
+            refused.contains("Deployment shop") && refused.contains("`strategy: rolling`"),
+            "{refused}"
+        );
+    }
 }
