@@ -6,6 +6,7 @@ mod content;
 mod copying;
 mod faults;
 mod login;
+mod pings;
 mod proxy;
 mod reading;
 mod referrers;
